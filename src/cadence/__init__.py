@@ -1,0 +1,116 @@
+"""Learning-rate schedules as values: see them, compose them, store them, bind them.
+
+`import cadence` loads neither torch nor matplotlib; the names that need torch load on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from cadence._version import __version__
+from cadence.horizon import Duration, Horizon
+from cadence.levels import Absolute, absolute
+from cadence.recipes import (
+    OneCycle,
+    budgeted_linear,
+    exp_range,
+    flat_cosine,
+    noam,
+    one_cycle,
+    sgdr,
+    slanted_triangular,
+    triangular,
+    triangular2,
+    warmup_cosine,
+    warmup_linear,
+    wsd,
+)
+from cadence.schedule import Phase, Schedule
+from cadence.shapes import (
+    Constant,
+    Cosine,
+    Decay,
+    ExponentialDecay,
+    Function,
+    Geometric,
+    Hold,
+    Hyperbolic,
+    InverseSqrt,
+    InverseTime,
+    Linear,
+    MultiStepDecay,
+    OneMinusSqrt,
+    PiecewiseLinear,
+    Polynomial,
+    PowerLaw,
+    Ramp,
+    Rex,
+    StepDecay,
+    Tanh,
+    Warmup,
+    register,
+)
+from cadence.text import from_json, parse, to_json
+
+if TYPE_CHECKING:
+    from cadence.scheduler import Scheduler
+
+__all__ = [
+    "Absolute",
+    "Constant",
+    "Cosine",
+    "Decay",
+    "Duration",
+    "ExponentialDecay",
+    "Function",
+    "Geometric",
+    "Hold",
+    "Horizon",
+    "Hyperbolic",
+    "InverseSqrt",
+    "InverseTime",
+    "Linear",
+    "MultiStepDecay",
+    "OneCycle",
+    "OneMinusSqrt",
+    "Phase",
+    "PiecewiseLinear",
+    "Polynomial",
+    "PowerLaw",
+    "Ramp",
+    "Rex",
+    "Schedule",
+    "Scheduler",
+    "StepDecay",
+    "Tanh",
+    "Warmup",
+    "__version__",
+    "absolute",
+    "budgeted_linear",
+    "exp_range",
+    "flat_cosine",
+    "from_json",
+    "noam",
+    "one_cycle",
+    "parse",
+    "register",
+    "sgdr",
+    "slanted_triangular",
+    "to_json",
+    "triangular",
+    "triangular2",
+    "warmup_cosine",
+    "warmup_linear",
+    "wsd",
+]
+
+_NEEDS_TORCH = {"Scheduler": "cadence.scheduler"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEEDS_TORCH:
+        return getattr(import_module(_NEEDS_TORCH[name]), name)
+    raise AttributeError(f"module 'cadence' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

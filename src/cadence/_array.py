@@ -1,0 +1,189 @@
+"""One formula for numbers and arrays: pick the library by the argument, never import it.
+
+A caller who holds a tensor has already imported its library, so looking at `sys.modules`
+suffices and `import cadence` stays free of torch and JAX.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from cadence.errors import ArgumentError, ArgumentTypeError
+
+__all__ = [
+    "Term",
+    "clamp",
+    "convert",
+    "elementwise",
+    "index_of",
+    "namespace",
+    "power",
+    "select",
+    "take",
+]
+
+#: A number, or a function of (local time, array library).
+Term = float | Callable[[Any, Any], Any]
+
+
+def namespace(x: object) -> ModuleType:
+    """The library whose functions fit `x`: math, numpy, torch or jax.numpy.
+
+    >>> namespace(3).__name__, namespace(np.arange(3)).__name__
+    ('math', 'numpy')
+    """
+    if isinstance(x, numbers.Real) and not isinstance(x, np.ndarray):
+        return math
+    if isinstance(x, np.ndarray):
+        return np
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(x, torch.Tensor):
+        return torch
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(x, jax.Array):
+        return sys.modules["jax.numpy"]
+    raise ArgumentTypeError(
+        f"plan: 'step' must be a number or a NumPy, torch or JAX array (got {x!r})"
+    )
+
+
+def convert(step: Any) -> tuple[Any, ModuleType]:
+    """Check that all steps are finite and >= 0; cast arrays to float64.
+
+    A float32 `torch.arange` cannot hold every step above 2**24, hence the cast before any
+    arithmetic. Where a device has no float64 (Apple's MPS), the work is done on the host.
+    Traced JAX arrays have no values to check and keep JAX's widest enabled float.
+    """
+    xp = namespace(step)
+    if xp is math:
+        try:
+            ok = 0 <= float(step) < math.inf
+        except OverflowError:
+            ok = False
+        if not ok:
+            raise ArgumentError(f"plan: 'step' must be finite and >= 0 (got {step!r})")
+        return (int(step) if isinstance(step, numbers.Integral) else float(step)), xp
+    if xp is np:
+        t = np.asarray(step)
+        if t.dtype.kind not in "iufb":
+            raise ArgumentTypeError(f"plan: 'step' must hold real numbers (got dtype {t.dtype})")
+        t = t.astype(np.float64)
+        bad = t[~((t >= 0) & (t < np.inf))]
+    elif xp.__name__ == "torch":
+        if step.is_complex():
+            raise ArgumentTypeError(f"plan: 'step' must hold real numbers (got {step.dtype})")
+        t = (step.cpu() if step.device.type == "mps" else step).to(xp.float64)
+        bad = t[~((t >= 0) & (t < math.inf))]
+    else:
+        t = step.astype(xp.result_type(float))
+        if isinstance(step, sys.modules["jax"].core.Tracer):
+            return t, xp
+        bad = t[~((t >= 0) & (t < math.inf))]
+    if bad.shape[0]:
+        raise ArgumentError(f"plan: 'step' must be finite and >= 0 (got {float(bad[0])!r})")
+    return t, xp
+
+
+def power(base: float, exponent: Any, xp: Any) -> Any:
+    """`base ** exponent`, saturating at inf in every library (`math` would raise)."""
+    if xp is math:
+        try:
+            return base**exponent
+        except OverflowError:
+            return math.inf
+    if xp is np:
+        with np.errstate(over="ignore"):
+            return np.power(base, exponent)
+    return base**exponent
+
+
+def clamp(value: Any, low: float | None, high: float | None, xp: Any) -> Any:
+    """`value` within `low..high`, of which at least one is given."""
+    if xp is not math:
+        return xp.clip(value, low, high)
+    if low is not None and value < low:
+        return low
+    return high if high is not None and value > high else value
+
+
+def take(table: Sequence[float], i: Any, t: Any, xp: Any) -> Any:
+    """`table[i]`, in the library and precision of `t`."""
+    if xp is math:
+        return table[i]
+    device = {"device": t.device} if xp.__name__ == "torch" else {}
+    return xp.asarray(table, dtype=t.dtype, **device)[i]
+
+
+def elementwise(function: Callable[[Any], float], t: Any, xp: Any) -> Any:
+    """A function of one number applied to every step; whole steps are passed as ints."""
+
+    def call(step: float) -> float:
+        return float(function(int(step) if step == int(step) else step))
+
+    if xp is math:
+        return call(t)
+    if xp.__name__ == "jax.numpy" and isinstance(t, sys.modules["jax"].core.Tracer):
+        return function(t)  # a traced step has no value yet: the function must be traceable
+    flat = [call(step) for step in t.reshape(-1).tolist()]
+    device = {"device": t.device} if xp.__name__ == "torch" else {}
+    return xp.asarray(flat, dtype=t.dtype, **device).reshape(t.shape)
+
+
+def index_of(t: Any, table: Sequence[float], xp: Any) -> Any:
+    """Index of the last entry of the sorted `table` that is <= t."""
+    if xp is math:
+        return bisect_right(table, t) - 1
+    if xp.__name__ == "torch":
+        edges = xp.as_tensor(table, dtype=t.dtype, device=t.device)
+        return xp.searchsorted(edges, t, right=True) - 1
+    return xp.searchsorted(xp.asarray(table, dtype=t.dtype), t, side="right") - 1
+
+
+def select(
+    t: Any, xp: Any, begins: Sequence[float], origins: Sequence[float], terms: Sequence[Term]
+) -> Any:
+    """Evaluate `terms[i](t - origins[i])` where `begins[i] <= t < begins[i + 1]`, for arrays.
+
+    Every element is evaluated only by its own term under NumPy; torch and JAX, which may be
+    tracing, evaluate all terms on times clipped into their range and choose afterwards.
+    """
+    if xp is np:
+        return _select_numpy(t, begins, origins, terms)
+    out: Any = None
+    for i, term in enumerate(terms):
+        if callable(term):
+            stop = begins[i + 1] if i + 1 < len(begins) else None
+            value = term(xp.clip(t, begins[i], stop) - origins[i], xp)
+        else:
+            value = xp.full_like(t, term)
+        out = value if out is None else xp.where(t >= begins[i], value, out)
+    return out
+
+
+def _select_numpy(
+    t: np.ndarray, begins: Sequence[float], origins: Sequence[float], terms: Sequence[Term]
+) -> np.ndarray:
+    out = np.empty_like(t)
+    if t.ndim == 1 and t.size and bool((t[1:] >= t[:-1]).all()):
+        # Sorted steps, the common case of a whole curve: phases are slices, nothing is copied.
+        edges = [0, *np.searchsorted(t, begins[1:], side="left").tolist(), t.size]
+        places: list[Any] = [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    else:
+        which = np.searchsorted(np.asarray(begins, dtype=np.float64), t, side="right") - 1
+        places = [which == i for i in range(len(begins))]
+    for place, origin, term in zip(places, origins, terms, strict=True):
+        part = t[place]
+        if part.size:
+            if callable(term):
+                out[place] = term(part - origin if origin else part, np)
+            else:
+                out[place] = term
+    return out

@@ -1,0 +1,87 @@
+"""Every exception and warning of Cadence; imports nothing, so any floor may raise them.
+
+::
+
+    CadenceError
+    ├── ArgumentError (ValueError)          a value that cannot be meant
+    │   ├── ArgumentTypeError (TypeError)   a value of the wrong kind
+    │   └── ParseError                      text that is not a plan
+    ├── UnresolvedError (ValueError)        a plan whose lengths need a horizon first
+    ├── MismatchError (ValueError)          a checkpoint made by another plan or horizon
+    ├── ExternalChangeError (RuntimeError)  someone else wrote a scheduled value
+    ├── PastEndError (RuntimeError)         a step after the plan's end, where that was forbidden
+    └── SupersededError (RuntimeError)      a scheduler whose optimizer has a newer one
+
+    CadenceWarning (UserWarning)
+    ├── ExternalChangeWarning               a foreign change was adopted or overridden
+    ├── TakeoverWarning                     a second scheduler was built on one optimizer
+    └── CallOrderWarning                    the scheduler was stepped before the optimizer
+"""
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "CadenceError",
+    "CadenceWarning",
+    "CallOrderWarning",
+    "ExternalChangeError",
+    "ExternalChangeWarning",
+    "MismatchError",
+    "ParseError",
+    "PastEndError",
+    "SupersededError",
+    "TakeoverWarning",
+    "UnresolvedError",
+]
+
+
+class CadenceError(Exception):
+    """Root of all errors that Cadence raises on purpose."""
+
+
+class ArgumentError(CadenceError, ValueError):
+    """An argument has a value that cannot be meant."""
+
+
+class ArgumentTypeError(ArgumentError, TypeError):
+    """An argument is of the wrong kind."""
+
+
+class ParseError(ArgumentError):
+    """A text is not a plan; the message points at the character."""
+
+
+class UnresolvedError(CadenceError, ValueError):
+    """A plan was asked for values before its lengths were known in steps."""
+
+
+class MismatchError(CadenceError, ValueError):
+    """A checkpoint was made by another plan, horizon or set of groups."""
+
+
+class ExternalChangeError(CadenceError, RuntimeError):
+    """A scheduled value was changed by someone else and `external="error"` is set."""
+
+
+class PastEndError(CadenceError, RuntimeError):
+    """A scheduler was stepped past its end and `past_end="raise"` is set."""
+
+
+class SupersededError(CadenceError, RuntimeError):
+    """A newer scheduler owns the values that this one would write."""
+
+
+class CadenceWarning(UserWarning):
+    """Root of all warnings that Cadence issues."""
+
+
+class ExternalChangeWarning(CadenceWarning):
+    """A scheduled value was changed by someone else; the message says what was done about it."""
+
+
+class TakeoverWarning(CadenceWarning):
+    """A scheduler was built on an optimizer that another scheduler had been stepping."""
+
+
+class CallOrderWarning(CadenceWarning):
+    """`scheduler.step()` ran before the first `optimizer.step()`, so the first value was skipped."""

@@ -1,0 +1,306 @@
+"""Typed durations, and the horizon that turns them into steps.
+
+A *duration* is a length with its unit: `500` (steps), `"5%"` (of the run), `"3ep"` (epochs),
+`"4Ksamples"`, `"2Btok"` (tokens; K, M, B or G, and T are powers of a thousand). A *horizon*
+says how long the run is and how many samples, tokens and steps go together. A step is one
+optimizer update (or one epoch under `Scheduler(clock="epoch")`), never a micro-batch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+from cadence import _checks
+from cadence.errors import ArgumentError, ArgumentTypeError, UnresolvedError
+
+__all__ = ["Duration", "Horizon", "Length", "as_length", "tile"]
+
+_UNITS = {
+    "%": "%",
+    "ep": "ep", "epoch": "ep", "epochs": "ep",
+    "tok": "tok", "token": "tok", "tokens": "tok",
+    "sample": "samples", "samples": "samples",
+    "st": "steps", "step": "steps", "steps": "steps",
+}  # fmt: skip
+_SCALES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9, "T": 10**12}
+_PATTERN = re.compile(
+    r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([KMBGT]?)\s*(%|[a-z]+)\s*", re.IGNORECASE | re.ASCII
+)
+_EXAMPLES = "'5%', '3ep', '4Ksamples' or '2Btok'"
+_NEEDS = {
+    "%": ("the length of the run", "plan.resolve(10_000)"),
+    "ep": ("steps_per_epoch", "plan.resolve(Horizon(10_000, steps_per_epoch=500))"),
+    "samples": ("samples_per_step", "plan.resolve(Horizon(10_000, samples_per_step=256))"),
+    "tok": ("tokens_per_step", "plan.resolve(Horizon(10_000, tokens_per_step=500_000))"),
+}
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A length in a unit that only a horizon can turn into steps.
+
+    >>> Duration.parse("1500 Ktok")
+    '1.5Mtok'
+    >>> Duration.parse("5%") == Duration.parse("5.0%")
+    True
+    """
+
+    amount: Fraction
+    unit: str
+
+    @classmethod
+    def parse(cls, text: str, where: str = "duration", name: str = "steps") -> Duration | int:
+        """Read `"5%"`, `"3ep"`, `"4Ksamples"`, `"2Btok"`; `"500steps"` gives a plain int."""
+        match = _PATTERN.fullmatch(text) if len(text) <= 64 else None
+        unit = _UNITS.get(match[3].casefold()) if match else None
+        # "5k" alone would be a scale without a unit, and the regex reads it as the unit "k".
+        if match is None or unit is None:
+            shown = text if len(text) <= 64 else text[:61] + "..."
+            raise ArgumentError(
+                f"{where}: '{name}' must be a whole number of steps or a duration such as "
+                f"{_EXAMPLES} (got {shown!r})"
+            )
+        amount = Fraction(match[1]) * _SCALES[match[2].upper()]
+        if unit == "%" and amount > 100:
+            raise ArgumentError(f"{where}: '{name}' must be at most '100%' (got {text!r})")
+        if unit == "steps":
+            if amount.denominator != 1:
+                raise ArgumentError(f"{where}: '{name}' must be whole steps (got {text!r})")
+            return int(amount)
+        return cls(amount, unit)
+
+    def __str__(self) -> str:
+        amount, letter = self.amount, ""
+        if self.unit in ("tok", "samples"):
+            for letter, scale in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
+                if amount >= scale:
+                    amount /= scale
+                    break
+            else:
+                letter = ""
+        return f"{_decimal(amount)}{letter}{self.unit}"
+
+    def __repr__(self) -> str:
+        return repr(str(self))
+
+
+Length = int | Duration
+"""What a length may be once it is checked: steps, or a duration to be resolved."""
+
+
+def _decimal(amount: Fraction) -> str:
+    """The shortest exact decimal; every parsed amount has one, its denominator being 2^a 5^b."""
+    digits = 0
+    while (amount * 10**digits).denominator != 1:
+        digits += 1
+    whole = str(int(amount * 10**digits)).rjust(digits + 1, "0")
+    return whole if not digits else f"{whole[:-digits]}.{whole[-digits:]}"
+
+
+def as_length(where: str, name: str, value: Any, *, low: int = 0) -> Length:
+    """Check a length given by a user: a whole number of steps >= `low`, or a duration."""
+    if isinstance(value, Duration):
+        return value
+    if isinstance(value, str):
+        value = Duration.parse(value, where, name)
+        if isinstance(value, Duration):
+            if low > 0 and value.amount == 0:
+                raise ArgumentError(f"{where}: '{name}' must be > 0 (got {value!r})")
+            return value
+    try:
+        return _checks.whole(where, name, value, low=low)
+    except ArgumentTypeError as error:
+        text = str(error).replace(
+            "a whole number", f"a whole number of steps or a duration such as {_EXAMPLES}"
+        )
+        raise ArgumentTypeError(text) from None
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """How long the run is, and what a step holds.
+
+    Args:
+        total_steps: Steps of the whole run, as a number or as a duration that the other
+            arguments turn into steps (`"3ep"`, `"2Btok"`; rounded up). None: not known, which
+            suffices for plans without a `%` and without a phase that takes the rest.
+        steps_per_epoch: Optimizer updates in one pass over the data.
+        samples_per_step: Samples of one update, over all processes and accumulated batches.
+        tokens_per_step: Tokens of one update, likewise.
+
+    Raises:
+        ArgumentError: A value is not positive, or the length needs a missing argument.
+
+    >>> Horizon("3ep", steps_per_epoch=250).total_steps
+    750
+    >>> Horizon(10_000).steps("5%")
+    500
+    """
+
+    total_steps: int | None = None
+    steps_per_epoch: int | None = field(default=None, kw_only=True)
+    samples_per_step: float | None = field(default=None, kw_only=True)
+    tokens_per_step: float | None = field(default=None, kw_only=True)
+
+    def __init__(
+        self,
+        total_steps: int | str | Duration | None = None,
+        *,
+        steps_per_epoch: int | None = None,
+        samples_per_step: float | None = None,
+        tokens_per_step: float | None = None,
+    ) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        put("total_steps", None)
+        put("steps_per_epoch", None)
+        if steps_per_epoch is not None:
+            put(
+                "steps_per_epoch",
+                _checks.whole("Horizon", "steps_per_epoch", steps_per_epoch, low=1),
+            )
+        for name, value in (
+            ("samples_per_step", samples_per_step),
+            ("tokens_per_step", tokens_per_step),
+        ):
+            put(name, None if value is None else _checks.number("Horizon", name, value, above=0))
+        if total_steps is not None:
+            length = as_length("Horizon", "total_steps", total_steps, low=1)
+            if isinstance(length, Duration):
+                if length.unit == "%":
+                    raise ArgumentError(
+                        f"Horizon: 'total_steps' must not be a percentage (got {length!r})"
+                    )
+                exact = self.exact(length)
+                length = -floor(-exact)
+            put("total_steps", length)
+
+    @classmethod
+    def of(cls, value: int | str | Duration | Horizon | None) -> Horizon:
+        """A horizon from a number of steps; a horizon is returned as it is."""
+        return value if isinstance(value, Horizon) else cls(value)
+
+    @classmethod
+    def from_loader(
+        cls,
+        loader: Any,
+        *,
+        epochs: int = 1,
+        accumulate: int = 1,
+        world_size: int = 1,
+        samples_per_batch: int | None = None,
+        tokens_per_sample: int | None = None,
+        quiet: bool = False,
+    ) -> Horizon:
+        """Derive the horizon from a data loader and print the arithmetic.
+
+        Updates per epoch are `ceil(batches / world_size / accumulate)`: the last, incomplete
+        group of accumulated batches is an update too. Say `world_size=1` when the loader is
+        already sharded (a `DistributedSampler`), since its length is then one process's.
+
+        Args:
+            loader: Anything with `len()`, or the number of its batches.
+            epochs: Passes over the data.
+            accumulate: Batches per optimizer update.
+            world_size: Processes that share the batches of this loader.
+            samples_per_batch: Samples in a batch; read from `loader.batch_size` when absent.
+            tokens_per_sample: Tokens in a sample (the context length).
+            quiet: Return without printing.
+
+        >>> Horizon.from_loader(1000, epochs=3, accumulate=4).total_steps
+        1000 batches / 4 accumulated = 250 updates an epoch; x 3 epochs = 750 updates
+        750
+        """
+        where = "Horizon.from_loader"
+        if not isinstance(loader, int):
+            try:
+                batches = len(loader)
+            except TypeError:
+                raise ArgumentTypeError(
+                    f"{where}: 'loader' must have a length (got {type(loader).__name__}, a "
+                    "stream); write Horizon(total_steps) with the number of updates instead"
+                ) from None
+        else:
+            batches = loader
+        batches = _checks.whole(where, "loader", batches, low=1)
+        epochs = _checks.whole(where, "epochs", epochs, low=1)
+        accumulate = _checks.whole(where, "accumulate", accumulate, low=1)
+        world_size = _checks.whole(where, "world_size", world_size, low=1)
+        if samples_per_batch is None:
+            samples_per_batch = getattr(loader, "batch_size", None)
+        shard = -(-batches // world_size)
+        per_epoch = -(-shard // accumulate)
+        samples = None if samples_per_batch is None else samples_per_batch * accumulate * world_size
+        horizon = cls(
+            per_epoch * epochs,
+            steps_per_epoch=per_epoch,
+            samples_per_step=samples,
+            tokens_per_step=(
+                None
+                if samples is None or tokens_per_sample is None
+                else samples * tokens_per_sample
+            ),
+        )
+        if not quiet:
+            split = f" / {world_size} processes" if world_size > 1 else ""
+            grouped = f" / {accumulate} accumulated" if accumulate > 1 else ""
+            print(  # noqa: T201 - the printed arithmetic is what this constructor is for
+                f"{batches} batches{split}{grouped} = {per_epoch} updates an epoch; "
+                f"x {epochs} epochs = {horizon.total_steps} updates"
+            )
+        return horizon
+
+    def within(self, steps: int) -> Horizon:
+        """The same horizon for a part of the run, whose percentages are of `steps`."""
+        part = copy(self)
+        object.__setattr__(part, "total_steps", steps)
+        return part
+
+    def exact(self, length: Length) -> Fraction:
+        """The length in steps, not yet rounded."""
+        if isinstance(length, int):
+            return Fraction(length)
+        scale = {
+            "%": None if self.total_steps is None else Fraction(self.total_steps, 100),
+            "ep": self.steps_per_epoch,
+            "samples": self.samples_per_step and 1 / Fraction(self.samples_per_step),
+            "tok": self.tokens_per_step and 1 / Fraction(self.tokens_per_step),
+        }[length.unit]
+        if scale is None:
+            lacking, example = _NEEDS[length.unit]
+            raise UnresolvedError(f"{length!r} needs {lacking}; write {example}")
+        return length.amount * scale
+
+    def steps(self, length: int | str | Duration) -> int:
+        """The length in whole steps, rounded half up."""
+        return floor(self.exact(as_length("Horizon.steps", "length", length)) + Fraction(1, 2))
+
+    def __repr__(self) -> str:
+        parts = [] if self.total_steps is None else [str(self.total_steps)]
+        for name in ("steps_per_epoch", "samples_per_step", "tokens_per_step"):
+            value = getattr(self, name)
+            if value is not None:
+                parts.append(f"{name}={value!r}")
+        return f"Horizon({', '.join(parts)})"
+
+
+def tile(shares: Sequence[Fraction], total: int) -> list[int]:
+    """Whole numbers near `shares` that add up to `total`, by the largest remainder.
+
+    Ties go to the earlier share; a share that is whole already keeps its value.
+
+    >>> tile([Fraction(10, 3)] * 3, 10)
+    [4, 3, 3]
+    """
+    lengths = [floor(share) for share in shares]
+    by_remainder = sorted(range(len(shares)), key=lambda i: (lengths[i] - shares[i], i))
+    for i in by_remainder[: total - sum(lengths)]:
+        lengths[i] += 1
+    return lengths

@@ -1,0 +1,688 @@
+"""The shapes: one class per curve.
+
+To add one, write a class here and a row in `tests/cases.py`. A :class:`Ramp` needs `curve`, the
+fraction of the way from start to end; a :class:`Decay` needs `decay`, the multiple of its start.
+Both are written once, for numbers and arrays: `xp` is `math`, `numpy`, `torch` or `jax.numpy`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+from cadence import _checks
+from cadence._array import Term, elementwise, power
+from cadence._program import Affine, Piece, Program
+from cadence.errors import ArgumentError, ArgumentTypeError
+from cadence.horizon import Horizon, Length, as_length
+from cadence.levels import Level, affine, length, level, optional, param, real
+from cadence.schedule import Leaf
+
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Decay",
+    "ExponentialDecay",
+    "Function",
+    "Geometric",
+    "Hold",
+    "Hyperbolic",
+    "InverseSqrt",
+    "InverseTime",
+    "Linear",
+    "MultiStepDecay",
+    "OneMinusSqrt",
+    "PiecewiseLinear",
+    "Polynomial",
+    "PowerLaw",
+    "Ramp",
+    "Rex",
+    "StepDecay",
+    "Tanh",
+    "Warmup",
+    "register",
+]
+
+BEGINNING = Affine(1.0, 0.0)
+"""The level before the first phase."""
+
+
+class Ramp(Leaf):
+    """From `start` to `end` over `steps`, along a curve: the unit of extension.
+
+    `value(t) = start + (end - start) * curve(t / steps)` for `0 <= t < steps`, then exactly
+    `end`. Subclasses define `curve(u, xp)` with `curve(0) = 0` and `curve(1) = 1`.
+
+    Args:
+        steps: Length: steps, or a duration such as `"5%"`. None takes the rest of the run.
+        start: Level at step 0; by default where the phase before ended, 1.0 at the beginning.
+        end: Level reached at step `steps`.
+
+    >>> class Square(Ramp):
+    ...     def curve(self, u, xp):
+    ...         return u * u
+    >>> plan = Square(4)
+    >>> plan(0), plan(2), plan(4), plan(9)
+    (1.0, 0.75, 0.0, 0.0)
+    """
+
+    steps: Length | None = param(optional(length()), None, kw_only=False)
+    start: Level | None = param(optional(level), None)
+    end: Level = param(level, 0.0)
+
+    def curve(self, u: Any, xp: Any) -> Any:
+        """The fraction of the way at progress `u`, `0 <= u < 1`."""
+        raise NotImplementedError(f"{type(self).__name__} must define curve(self, u, xp)")
+
+    def between(self, a: float, b: float, u: Any, xp: Any) -> Any:
+        """The value at progress `u` on the way from `a` to `b`."""
+        return a + (b - a) * self.curve(u, xp)
+
+    def _begin(self, entry: Affine | None) -> Affine:
+        return affine(self.start) if self.start is not None else entry or BEGINNING
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        del base
+        start, end, n = self._begin(entry), affine(self.end), self.steps
+        if n == 0:
+            return Program([Piece(0, 0, *end)])
+
+        def term(a: float, b: float) -> Term:
+            if a == b:
+                return a
+            between = self.between
+            return lambda t, xp: between(a, b, t / n, xp)
+
+        moving = Piece(0, 0, term(start.p, end.p), term(start.q, end.q))
+        return Program([moving, Piece(n, n, *end)])  # pyright: ignore[reportArgumentType]
+
+
+class Linear(Ramp):
+    """A straight line: `curve(u) = u`.
+
+    >>> plan = Linear(10, end=0.1)
+    >>> plan(0), plan(5), plan(10), plan(99)
+    (1.0, 0.55, 0.1, 0.1)
+
+    Goyal et al., Accurate, Large Minibatch SGD (2017) for warm-up; Bergsma et al., Straight to
+    Zero (2025) for decay.
+    """
+
+    def curve(self, u: Any, xp: Any) -> Any:
+        del xp
+        return u
+
+
+class Cosine(Ramp):
+    """Half a cosine: `curve(u) = (1 - cos(pi * u**k)) / 2`.
+
+    `k > 1` (k-decay) keeps the value high for longer; `k = 1` is the usual cosine annealing.
+
+    Args:
+        k: Exponent of the progress, > 0.
+
+    >>> plan = Cosine(10, end=0.1)
+    >>> plan(0), round(plan(5), 12), plan(10), plan(99)
+    (1.0, 0.55, 0.1, 0.1)
+
+    Loshchilov and Hutter, SGDR (2016); Zhang and Li, k-decay (2020).
+    """
+
+    k: float = param(real(above=0.0), 1.0)
+
+    def curve(self, u: Any, xp: Any) -> Any:
+        return 0.5 * (1.0 - xp.cos(xp.pi * (u if self.k == 1.0 else u**self.k)))
+
+
+_HALF_COSINE = Cosine()
+
+
+class Warmup(Ramp):
+    """From small to full: at the beginning of a plan, from `end / steps` to `end`.
+
+    `value(t) = start + (end - start) * c(t / steps)` with `c(u) = u` (`shape="linear"`) or
+    `(1 - cos(pi * u)) / 2` (`shape="cosine"`), and `start = end / steps` where the plan begins,
+    so that the first update is not wasted at zero. A warm-up that is not first starts where the
+    phase before ended.
+
+    Args:
+        end: Level reached; by default the group's own base.
+        start: Level at step 0; 0 is allowed.
+        shape: `"linear"` or `"cosine"`.
+
+    >>> plan = Warmup(4)
+    >>> plan(0), plan(2), plan(4), plan(99)
+    (0.25, 0.625, 1.0, 1.0)
+
+    Goyal et al., Accurate, Large Minibatch SGD (2017).
+    """
+
+    end: Level = param(level, 1.0)
+    shape: str = param(
+        lambda where, name, value: _checks.choice(where, name, value, ("linear", "cosine")),
+        "linear",
+    )
+
+    def curve(self, u: Any, xp: Any) -> Any:
+        return u if self.shape == "linear" else _HALF_COSINE.curve(u, xp)
+
+    def _begin(self, entry: Affine | None) -> Affine:
+        if self.start is None and entry is None and self.steps:
+            end = affine(self.end)
+            return Affine(end.p / self.steps, end.q / self.steps)  # pyright: ignore
+        return super()._begin(entry)
+
+
+class Geometric(Ramp):
+    """A straight line in the logarithm: `value(t) = start * (end / start)**(t / steps)`.
+
+    Start and end must both be non-zero, of one sign and of one kind (both multiples of the base
+    or both absolute).
+
+    >>> plan = Geometric(2, end=0.01)
+    >>> plan(0), round(plan(1), 12), plan(2), plan(99)
+    (1.0, 0.1, 0.01, 0.01)
+
+    The sweep of the learning-rate range test: Smith, Cyclical Learning Rates (2015).
+    """
+
+    end: Level = param(level)
+
+    def _check(self) -> None:
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            if value is not None and sum(affine(value)) == 0.0:
+                raise ArgumentError(f"Geometric: '{name}' must not be 0 (got {value!r})")
+        if self.start is not None:
+            self._check_pair(affine(self.start))
+
+    def _check_pair(self, start: Affine) -> None:
+        end = affine(self.end)
+        if start.p * end.p + start.q * end.q <= 0.0 or (start.p and start.q):
+            raise ArgumentError(
+                "Geometric: 'start' and 'end' must be non-zero, of one sign and of one kind "
+                f"(got {start.p:g} * base + {start.q:g} and {self.end!r}); give both as "
+                "multiples or both as absolute(...)"
+            )
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        self._check_pair(self._begin(entry))
+        return super()._program(entry, base)
+
+    def between(self, a: float, b: float, u: Any, xp: Any) -> Any:
+        return a * power(b / a, u, xp)
+
+
+class Polynomial(Ramp):
+    """A power of what is left: `curve(u) = 1 - (1 - u)**power`.
+
+    Args:
+        power: Exponent, > 0; 1 is a straight line.
+
+    >>> plan = Polynomial(10, power=2)
+    >>> plan(0), plan(5), plan(10), plan(99)
+    (1.0, 0.25, 0.0, 0.0)
+
+    Chen et al., DeepLab (2016), the "poly" policy.
+    """
+
+    power: float = param(real(above=0.0), 1.0)
+
+    def curve(self, u: Any, xp: Any) -> Any:
+        del xp
+        return 1.0 - (1.0 - u) ** self.power
+
+
+class OneMinusSqrt(Ramp):
+    """The cooldown that falls fast first: `curve(u) = sqrt(u)`, so `1 - sqrt(u)` is left.
+
+    >>> plan = OneMinusSqrt(4)
+    >>> plan(0), plan(1), plan(4), plan(99)
+    (1.0, 0.5, 0.0, 0.0)
+
+    Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations (2024).
+    """
+
+    def curve(self, u: Any, xp: Any) -> Any:
+        return xp.sqrt(u)
+
+
+class Rex(Ramp):
+    """Reflected exponential: `1 - curve(u) = (1 - u) / (1 - alpha * u)`.
+
+    Args:
+        alpha: 0 is a straight line; towards 1 the value stays high for longer. `0 <= alpha < 1`.
+
+    >>> plan = Rex(10)
+    >>> plan(0), round(plan(5), 12), plan(10), plan(99)
+    (1.0, 0.666666666667, 0.0, 0.0)
+
+    Chen et al., REX: Revisiting Budgeted Training with an Improved Schedule (2021), alpha = 0.5.
+    """
+
+    alpha: float = param(real(low=0.0, high=0.999999), 0.5)
+
+    def curve(self, u: Any, xp: Any) -> Any:
+        del xp
+        return u * (1.0 - self.alpha) / (1.0 - self.alpha * u)
+
+
+class Tanh(Ramp):
+    """A hyperbolic tangent from `lower` to `upper`, scaled to reach both ends.
+
+    `curve(u) = (tanh(x(u)) - tanh(lower)) / (tanh(upper) - tanh(lower))` with
+    `x(u) = lower + (upper - lower) * u`.
+
+    Args:
+        lower: Argument at the start; the lower, the longer the value stays high.
+        upper: Argument at the end, > lower.
+
+    >>> plan = Tanh(10, lower=-3, upper=3)
+    >>> plan(0), round(plan(5), 12), plan(10), plan(99)
+    (1.0, 0.5, 0.0, 0.0)
+
+    Hsueh et al., Stochastic Gradient Descent with Hyperbolic-Tangent Decay (2018).
+    """
+
+    lower: float = -6.0
+    upper: float = 3.0
+
+    def _check(self) -> None:
+        if self.upper <= self.lower:
+            raise ArgumentError(
+                f"Tanh: 'upper' must be > 'lower' (got {self.upper!r} and {self.lower!r})"
+            )
+
+    def curve(self, u: Any, xp: Any) -> Any:
+        a, b = math.tanh(self.lower), math.tanh(self.upper)
+        return (xp.tanh(self.lower + (self.upper - self.lower) * u) - a) / (b - a)
+
+
+class Hyperbolic(Ramp):
+    """A hyperbola whose early part hardly depends on the length of the run.
+
+    `1 - curve(u) = sqrt((1 - u) * (2 * upper - 1 - u)) / sqrt(2 * upper - 1)`, a branch of a
+    hyperbola with its asymptote at `upper` lengths.
+
+    Args:
+        upper: Position of the asymptote in lengths of the ramp, >= 1.
+
+    >>> plan = Hyperbolic(10, upper=1)
+    >>> plan(0), plan(5), plan(10), plan(99)
+    (1.0, 0.5, 0.0, 0.0)
+
+    Kim, HyperbolicLR: Epoch-insensitive Learning Rate Scheduler (2024).
+    """
+
+    upper: float = param(real(low=1.0), 2.0)
+
+    def curve(self, u: Any, xp: Any) -> Any:
+        span = 2.0 * self.upper - 1.0
+        return 1.0 - xp.sqrt((1.0 - u) * (span - u)) / math.sqrt(span)
+
+
+class Hold(Leaf):
+    """Keep the level where the phase before ended (1.0 at the beginning).
+
+    Args:
+        steps: Length; None takes the rest of the run.
+
+    >>> plan = Linear(2, end=0.5) >> Hold(3)
+    >>> plan(1), plan(2), plan(5), plan(99)
+    (0.75, 0.5, 0.5, 0.5)
+    """
+
+    flat: ClassVar[bool] = True
+    steps: Length | None = param(optional(length()), None, kw_only=False)
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        del base
+        return Program([Piece(0, 0, *(entry or BEGINNING))])
+
+
+class Constant(Leaf):
+    """One level throughout: `value(t) = level`.
+
+    Args:
+        level: The level.
+        steps: Length; None takes the rest of the run.
+
+    >>> plan = Constant(0.5, 10)
+    >>> plan(0), plan(5), plan(10), plan(99)
+    (0.5, 0.5, 0.5, 0.5)
+    """
+
+    flat: ClassVar[bool] = True
+    level: Level = param(level, kw_only=False)
+    steps: Length | None = param(optional(length()), None, kw_only=False)
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        del entry, base
+        return Program([Piece(0, 0, *affine(self.level))])
+
+
+class Decay(Leaf):
+    """From `start` on, a multiple of it that falls (or grows) without an end.
+
+    `value(t) = start * decay(t)`. Endless unless `steps` is given; then the value at step
+    `steps` is held. Subclasses define `decay(t, xp)` with `decay(0) = 1`.
+
+    Args:
+        start: Level at step 0; by default where the phase before ended, 1.0 at the beginning.
+        steps: Length; None for ever.
+    """
+
+    endless: ClassVar[bool] = True
+    start: Level | None = param(optional(level), None)
+    steps: Length | None = param(optional(length()), None)
+
+    def decay(self, t: Any, xp: Any) -> Any:
+        """The multiple of the start at step `t` of this phase."""
+        raise NotImplementedError(f"{type(self).__name__} must define decay(self, t, xp)")
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        del base
+        start = affine(self.start) if self.start is not None else entry or BEGINNING
+
+        def term(level: float) -> Term:
+            if level == 0.0:
+                return 0.0
+            decay = self.decay
+            return lambda t, xp: level * decay(t, xp)
+
+        moving = Piece(0, 0, term(start.p), term(start.q))
+        if self.steps is None:
+            return Program([moving])
+        n: Any = self.steps
+        return Program([*([moving] if n else []), Piece(n, n, *moving.affine(n))])
+
+
+class StepDecay(Decay):
+    """Multiply by a factor every n steps: `decay(t) = factor**floor(t / every)`.
+
+    Args:
+        every: Steps between two drops, or a duration.
+        factor: Multiple at each drop, >= 0.
+
+    >>> plan = StepDecay(30, factor=0.5)
+    >>> plan(0), plan(29), plan(30), plan(90)
+    (1.0, 1.0, 0.5, 0.125)
+    """
+
+    every: Length = param(length(1), kw_only=False)
+    factor: float = param(real(low=0.0), 0.1, kw_only=False)
+
+    def decay(self, t: Any, xp: Any) -> Any:
+        return power(self.factor, t // self.every, xp)
+
+
+class MultiStepDecay(Decay):
+    """Multiply by a factor at each milestone: `decay(t) = factor**(milestones <= t)`.
+
+    Args:
+        milestones: Steps or durations at which the value drops, in rising order; one that is
+            given twice drops twice.
+        factor: Multiple at each milestone, >= 0.
+
+    >>> plan = MultiStepDecay((30, 80), factor=0.5)
+    >>> plan(0), plan(30), plan(79), plan(80)
+    (1.0, 0.5, 0.5, 0.25)
+    """
+
+    milestones: tuple[Length, ...] = param(
+        lambda where, name, value: _milestones(where, name, value), kw_only=False
+    )
+    factor: float = param(real(low=0.0), 0.1, kw_only=False)
+
+    def _check(self) -> None:
+        known: Any = [m for m in self.milestones if isinstance(m, int)]
+        if known != sorted(known):
+            raise ArgumentError(
+                f"MultiStepDecay: 'milestones' must be in rising order (got {self.milestones!r}); "
+                f"write {tuple(sorted(known))!r}"
+            )
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        # The value is flat between milestones; a piece for each lets a scheduler skip the rest.
+        whole = super()._program(entry, base)
+        moving, tail = whole.pieces[0], whole.pieces[1:]
+        stop = tail[0].begin if tail else math.inf
+        begins = sorted({0, *(m for m in self.milestones if m < stop)})  # pyright: ignore
+        flat = [Piece(b, b, *moving.affine(b)) for b in begins]
+        return Program([*flat, *tail] if stop > 0 else tail)
+
+    def decay(self, t: Any, xp: Any) -> Any:
+        assert xp is math
+        return power(self.factor, bisect_right(self.milestones, t), xp)  # pyright: ignore
+
+
+def _milestones(where: str, name: str, value: Any) -> tuple[Length, ...]:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise ArgumentTypeError(
+            f"{where}: '{name}' must be a sequence of steps or durations (got {value!r}); "
+            "write (30, 60)"
+        )
+    return tuple(as_length(where, name, item) for item in value)
+
+
+class ExponentialDecay(Decay):
+    """Multiply by a factor per step: `decay(t) = factor**(t / per)`.
+
+    Args:
+        factor: Multiple per `per` steps, >= 0.
+        per: Steps (or a duration such as `"1ep"`) over which the factor applies once.
+
+    >>> plan = ExponentialDecay(0.5)
+    >>> plan(0), plan(1), plan(10), plan(1e15)
+    (1.0, 0.5, 0.0009765625, 0.0)
+    """
+
+    factor: float = param(real(low=0.0), kw_only=False)
+    per: Length = param(length(1), 1)
+
+    def decay(self, t: Any, xp: Any) -> Any:
+        return power(self.factor, t / self.per, xp)
+
+
+class InverseTime(Decay):
+    """Falls as one over time: `decay(t) = 1 / (1 + t / timescale)`.
+
+    Args:
+        timescale: Steps (or a duration) after which the value has halved.
+
+    >>> plan = InverseTime(100)
+    >>> plan(0), plan(100), plan(300)
+    (1.0, 0.5, 0.25)
+
+    Robbins and Monro, A Stochastic Approximation Method (1951).
+    """
+
+    timescale: Length = param(length(1), kw_only=False)
+
+    def decay(self, t: Any, xp: Any) -> Any:
+        del xp
+        return 1.0 / (1.0 + t / self.timescale)
+
+
+class InverseSqrt(Decay):
+    """Falls as one over the root of time: `decay(t) = sqrt(timescale / (timescale + t))`.
+
+    After `Warmup(timescale)` this is the tail of the Transformer's schedule.
+
+    Args:
+        timescale: Steps (or a duration); the value has halved after three of them.
+
+    >>> plan = InverseSqrt(100)
+    >>> plan(0), plan(300), plan(9900)
+    (1.0, 0.5, 0.1)
+
+    Vaswani et al., Attention Is All You Need (2017).
+    """
+
+    timescale: Length = param(length(1), kw_only=False)
+
+    def decay(self, t: Any, xp: Any) -> Any:
+        return xp.sqrt(self.timescale / (self.timescale + t))
+
+
+class PowerLaw(Decay):
+    """Falls as a power of time: `decay(t) = (1 + t / timescale)**-exponent`.
+
+    Args:
+        timescale: Steps (or a duration) after which the power law sets in.
+        exponent: How steeply it falls, >= 0.
+
+    >>> plan = PowerLaw(100, exponent=2)
+    >>> plan(0), plan(100), plan(900)
+    (1.0, 0.25, 0.01)
+
+    Shen et al., Power Scheduler (2024), exponent 0.51.
+    """
+
+    timescale: Length = param(length(1), kw_only=False)
+    exponent: float = param(real(low=0.0), 0.5)
+
+    def decay(self, t: Any, xp: Any) -> Any:
+        del xp
+        return (1.0 + t / self.timescale) ** -self.exponent
+
+
+class PiecewiseLinear(Leaf):
+    """Straight lines through given points; before the first and after the last it is flat.
+
+    Args:
+        points: Pairs `(step, level)` in rising order of steps; steps may be durations. Two
+            points at one step make a jump.
+
+    >>> plan = PiecewiseLinear(((0, 0.1), (10, 1.0), (30, 0.0)))
+    >>> plan(0), plan(5), plan(20), plan(99)
+    (0.1, 0.55, 0.5, 0.0)
+    """
+
+    points: tuple[tuple[Length, Level], ...] = param(
+        lambda where, name, value: _points(where, name, value), kw_only=False
+    )
+
+    def _check(self) -> None:
+        known: Any = [step for step, _ in self.points if isinstance(step, int)]
+        if known != sorted(known):
+            raise ArgumentError(
+                f"PiecewiseLinear: 'points' must be in rising order of steps (got {self.points!r})"
+            )
+
+    @property
+    def steps(self) -> Length:
+        return self.points[-1][0]
+
+    def _fit(self, horizon: Horizon, steps: int) -> Self:
+        points = [(min(horizon.steps(step), steps), height) for step, height in self.points[:-1]]
+        return dataclasses.replace(self, points=(*points, (steps, self.points[-1][1])))
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        del entry
+        points: Any = self.points
+        first, height = points[0]
+        pieces = [] if first == 0 else [Piece(0, 0, *affine(height))]
+        for (a, start), (b, end) in zip(points, points[1:], strict=False):
+            if a < b:
+                pieces.append(
+                    Linear(b - a, start=start, end=end)._program(None, base).shifted(a)[0]
+                )
+        last, height = points[-1]
+        return Program([*pieces, Piece(last, last, *affine(height))])
+
+
+def _points(where: str, name: str, value: Any) -> tuple[tuple[Length, Level], ...]:
+    try:
+        pairs = [(step, height) for step, height in value]
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(
+            f"{where}: '{name}' must be pairs of step and level (got {value!r}); "
+            "write ((0, 0.1), (100, 1))"
+        ) from None
+    if not pairs:
+        raise ArgumentError(f"{where}: '{name}' must hold at least one pair (got {value!r})")
+    return tuple((as_length(where, name, s), level(where, name, v)) for s, v in pairs)
+
+
+class Function(Leaf):
+    """Any function of the step, as a multiple of the base: `value(t) = function(t)`.
+
+    The function is called with one step at a time, an int where the step is whole, and counts
+    from 0 at the beginning of its phase. It is stored as text only by a registered name.
+
+    Args:
+        function: A callable, or the name of a registered one (see :func:`register`).
+        steps: Length; None for ever.
+
+    >>> plan = Function(lambda epoch: 0.5 ** (epoch // 30))
+    >>> plan(0), plan(29), plan(30), plan(90)
+    (1.0, 1.0, 0.5, 0.125)
+    """
+
+    endless: ClassVar[bool] = True
+    registered: ClassVar[dict[str, Callable[[Any], float]]] = {}
+    function: Callable[[Any], float] = param(
+        lambda where, name, value: _callable(where, name, value), kw_only=False
+    )
+    steps: Length | None = param(optional(length()), None)
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        del entry, base
+        moving = Piece(0, 0, lambda t, xp: elementwise(self.function, t, xp), 0.0)
+        if self.steps is None:
+            return Program([moving])
+        n: Any = self.steps
+        return Program([*([moving] if n else []), Piece(n, n, *moving.affine(n))])
+
+    @property
+    def name(self) -> str | None:
+        """The name under which the function is registered, if it is."""
+        names = (name for name, f in self.registered.items() if f is self.function)
+        return next(names, None)
+
+    def __repr__(self) -> str:
+        name = self.name
+        shown = repr(self.function) if name is None else repr(name)
+        return f"Function({shown}{'' if self.steps is None else f', steps={self.steps!r}'})"
+
+
+def _callable(where: str, name: str, value: Any) -> Callable[[Any], float]:
+    if isinstance(value, str):
+        if value not in Function.registered:
+            hint = _checks.suggest(value, Function.registered)
+            raise ArgumentError(
+                f"{where}: {name!r} must be a callable or a registered name (got {value!r}){hint}; "
+                "register it with @cadence.register"
+            )
+        return Function.registered[value]
+    if not callable(value):
+        raise ArgumentTypeError(f"{where}: '{name}' must be a callable (got {value!r})")
+    return value
+
+
+def register(
+    function: Callable[[Any], float] | None = None, *, name: str | None = None
+) -> Callable[..., Any]:
+    """Register a function by name, so that plans that use it can be stored as text.
+
+    Use it as a decorator, bare or with `name=`. Registering the same name again replaces the
+    function, as happens when a notebook cell is run twice.
+
+    >>> @register
+    ... def halved_every_30(step):
+    ...     return 0.5 ** (step // 30)
+    >>> Function(halved_every_30)
+    Function('halved_every_30')
+    """
+    if function is None:
+        return lambda f: register(f, name=name)
+    function = _callable("register", "function", function)
+    key = name or getattr(function, "__name__", None)
+    if not key or not key.isidentifier():
+        raise ArgumentError(f"register: 'name' must be an identifier (got {key!r})")
+    Function.registered[key] = function
+    return function
