@@ -291,7 +291,9 @@ def test_every_shape_has_words_of_its_own():
     """The table above has a row for every shape that can be made."""
     told = {type(part).__name__ for plan, _ in SENTENCES for part in getattr(plan, "parts", [plan])}
     shapes = {entry.name for entry in catalogue() if entry.kind == "shape"}
-    assert shapes <= told
+    # Other test modules define shapes of their own, which have only the general words.
+    own = {name for name, kind in Schedule.known.items() if kind.__module__.startswith("cadence.")}
+    assert shapes & own <= told
 
 
 def test_a_shape_without_words_is_told_by_its_class():

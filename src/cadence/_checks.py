@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 
 from cadence.errors import ArgumentError, ArgumentTypeError
 
-__all__ = ["choice", "number", "suggest", "whole"]
+__all__ = ["MOST", "choice", "given", "number", "suggest", "whole"]
+
+MOST = 1 << 53
+"""The largest whole number accepted; beyond it float64 cannot tell one step from the next."""
 
 T = TypeVar("T")
 
@@ -27,13 +30,13 @@ def number(
 ) -> float:
     """`value` as a finite float, within `low <= value <= high` and `value > above`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ArgumentTypeError(f"{where}: '{name}' must be a number (got {value!r})")
+        raise ArgumentTypeError(f"{where}: '{name}' must be a number (got {given(value)})")
     try:
         result = float(value)
     except OverflowError:
         result = math.inf
     if not math.isfinite(result):
-        raise ArgumentError(f"{where}: '{name}' must be finite (got {value!r})")
+        raise ArgumentError(f"{where}: '{name}' must be finite (got {given(value)})")
     if low is not None and result < low:
         raise ArgumentError(f"{where}: '{name}' must be >= {low:g} (got {value!r})")
     if above is not None and result <= above:
@@ -47,7 +50,7 @@ def whole(where: str, name: str, value: Any, *, low: int = 0) -> int:
     """`value` as an int >= `low`; a bool or a float is refused, even a float without a fraction."""
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
         is_whole = math.isfinite(value) and float(value).is_integer()
-        hint = f"; write {int(value)}" if is_whole else ""
+        hint = f"; write {int(float(value))}" if is_whole else ""
         raise ArgumentTypeError(f"{where}: '{name}' must be a whole number (got {value!r}){hint}")
     try:
         if isinstance(value, bool):
@@ -55,11 +58,22 @@ def whole(where: str, name: str, value: Any, *, low: int = 0) -> int:
         result = operator.index(value)
     except TypeError:
         raise ArgumentTypeError(
-            f"{where}: '{name}' must be a whole number (got {value!r})"
+            f"{where}: '{name}' must be a whole number (got {given(value)})"
         ) from None
     if result < low:
-        raise ArgumentError(f"{where}: '{name}' must be >= {low} (got {value!r})")
+        raise ArgumentError(f"{where}: '{name}' must be >= {low} (got {given(value)})")
+    if result > MOST:
+        raise ArgumentError(f"{where}: '{name}' must be <= 2**53 (got {given(value)})")
     return result
+
+
+def given(value: object) -> str:
+    """The value as a message shows it: on one line, however long its repr is."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python refuses to print an int of more than 4,300 digits
+        return "a huge number"
+    return text if len(text) <= 100 else f"{text[:60]}...{text[-20:]}"
 
 
 def choice(where: str, name: str, value: T, allowed: Iterable[T]) -> T:
@@ -75,5 +89,6 @@ def choice(where: str, name: str, value: T, allowed: Iterable[T]) -> T:
 def suggest(word: object, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` where a known word is close, else an empty string."""
     folded = {name.casefold(): name for name in known}
-    close = get_close_matches(str(word).casefold(), folded, n=1, cutoff=0.6)
+    word = word.casefold() if isinstance(word, str) else ""
+    close = get_close_matches(word, folded, n=1, cutoff=0.6)
     return f"; did you mean '{folded[close[0]]}'?" if close else ""

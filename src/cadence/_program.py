@@ -12,7 +12,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from cadence._array import Term, select
+import numpy as np
+
+from cadence._array import Term, product, select
 
 __all__ = ["Affine", "Piece", "Program", "added", "multiplied"]
 
@@ -93,16 +95,15 @@ class Program:
     def value(self, t: Any, xp: Any, base: Any) -> Any:
         """The plan's value, shaped like `t` (and like `base`, where that is an array)."""
         if xp is math:
-            p, q = self.at(t)
-        else:
+            return _affine_value(*self.at(t), base, xp)
+        # Growth saturates at inf without a word, as it does for numbers and in torch.
+        with np.errstate(over="ignore", invalid="ignore"):
             p, q = (
                 term(t, xp) if callable(term) else term for term in (self.term("p"), self.term("q"))
             )
-        value = p * base
-        if not (isinstance(q, float) and q == 0.0):
-            value = value + q
-        # A plan that is constant throughout has told us a number for a whole array of steps.
-        return value if xp is math or hasattr(value, "shape") else xp.full_like(t, value)
+            if not (hasattr(p, "shape") or hasattr(q, "shape")):
+                p = xp.full_like(t, p)  # constant throughout: one number for all the steps
+            return _affine_value(p, q, base, xp)
 
     def shifted(self, by: float) -> list[Piece]:
         """The pieces, starting at step `by` instead of 0."""
@@ -117,11 +118,16 @@ class Program:
         pieces = []
         for begin in sorted({*self.begins, *other.begins}):
             left, right = (
-                tuple(_moved(term, begin - piece.origin) for term in (piece.p, piece.q))
+                (_moved(piece.p, begin - piece.origin), _moved(piece.q, begin - piece.origin))
                 for piece in (self.pieces[self.index(begin)], other.pieces[other.index(begin)])
             )
             pieces.append(Piece(begin, begin, *combine(left, right)))
         return Program(pieces, uses_base=self.uses_base or other.uses_base)
+
+
+def _affine_value(p: Any, q: Any, base: Any, xp: Any) -> Any:
+    moving = product(p, base, xp) if not hasattr(base, "shape") and base == 0 else p * base
+    return moving if isinstance(q, float) and q == 0.0 else moving + q
 
 
 def _moved(term: Term, by: float) -> Term:
@@ -135,12 +141,14 @@ def multiplied(a: Term, b: Term) -> Term:
     """The product of two terms; a number stays a number, and 0 annihilates."""
     if callable(a):
         if callable(b):
-            return lambda t, xp: a(t, xp) * b(t, xp)
+            return lambda t, xp: product(a(t, xp), b(t, xp), xp)
         a, b = b, a
     if not callable(b):
-        return a * b
+        return product(a, b, math)
     if a == 0.0:
         return 0.0
+    if math.isinf(a):
+        return lambda t, xp: product(a, b(t, xp), xp)
     return b if a == 1.0 else lambda t, xp: a * b(t, xp)
 
 

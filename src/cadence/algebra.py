@@ -10,9 +10,11 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
-from cadence._array import Term, clamp, index_of, power, take
+from cadence import _checks
+from cadence._array import Term, clamp, index_of, power, product, take
 from cadence._program import Affine, Piece, Program, added, multiplied
 from cadence.errors import ArgumentError, ArgumentTypeError, UnresolvedError
 from cadence.horizon import Duration, Horizon, Length, tile
@@ -32,6 +34,9 @@ from cadence.schedule import REST, Schedule, durations, half_up, why_unresolved
 
 __all__ = ["Clip", "Product", "Repeat", "Sequence", "Sum"]
 
+UNKNOWN = Affine(math.nan, math.nan)
+"""A level of which nothing is known before the base is."""
+
 
 def _schedule(where: str, name: str, value: Any) -> Schedule:
     if not isinstance(value, Schedule):
@@ -46,6 +51,8 @@ def _schedule_or_level(where: str, name: str, value: Any) -> Schedule | Level:
 def _parts(where: str, name: str, value: Any) -> tuple[Schedule, ...]:
     """The phases, flattened: `a >> (b >> c)` is the same timeline as `(a >> b) >> c`."""
     flat: list[Schedule] = []
+    if not isinstance(value, (list, tuple)):
+        raise ArgumentTypeError(f"{where}: '{name}' must be a tuple of schedules (got {value!r})")
     for part in value:
         part = _schedule(where, name, part)
         flat.extend(part.parts if isinstance(part, Sequence) else (part,))
@@ -64,6 +71,19 @@ class _Composite(Schedule):
         except UnresolvedError:
             return None
         return None if share is None or share == math.inf else math.ceil(share)
+
+    def _check_length(self) -> None:
+        steps = self.steps
+        if steps is not None and steps > _checks.MOST:
+            where = self.called or type(self).__name__
+            raise ArgumentError(f"{where}: the plan must come to at most 2**53 steps (got {steps})")
+
+    def _check_fits(self, fixed: Any, steps: int) -> None:
+        if fixed > steps:
+            raise ArgumentError(
+                f"{self!r}: the phases must fit into the run (they need {math.ceil(fixed)} steps "
+                f"of {steps}); shorten them or lengthen the run"
+            )
 
 
 class Sequence(_Composite):
@@ -85,39 +105,57 @@ class Sequence(_Composite):
                 "Sequence: at most one phase may be without a length (got "
                 f"{' and '.join(map(repr, opened))}); give all but one of them steps"
             )
-        for part, share in zip(self.parts[:-1], shares, strict=False):
-            if share == math.inf:
+        *others, last = self.parts
+        for part in others:
+            if part._is_endless():
                 raise ArgumentError(
                     f"Sequence: an endless phase may only be the last (got {part!r} before "
-                    f"{self.parts[-1]!r}); give it steps"
+                    f"{last!r}); give it steps"
                 )
-        percent = sum(share for share in shares if isinstance(share, Fraction))
+        if last._is_endless() and opened and opened[0] is not last:
+            raise ArgumentError(
+                f"Sequence: {opened[0]!r} takes the rest of the run, so no endless phase can "
+                f"follow (got {last!r}); give it steps"
+            )
+        percent = sum(share for share in shares if share is not None and share != math.inf)
         if percent > 100:
             raise ArgumentError(
                 f"Sequence: the phases must not exceed 100 % of the run (got {float(percent):g} %)"
             )
+        self._check_length()
+        if self._lacking() is None:
+            self._check_entries()
+
+    def _check_entries(self) -> None:
+        """Compile every phase, so that nothing is left to go wrong at a call.
+
+        A level that depends on the base may be of any kind: its successor gets an unknown one.
+        """
+        entry = None
+        for part in self.parts:
+            program = part._program(entry, 1.0)
+            if part.steps is not None:
+                entry = UNKNOWN if program.uses_base else program.at(part.steps)
+
+    def _is_endless(self) -> bool:
+        return self.parts[-1]._is_endless()
 
     def _share(self, horizon: Horizon) -> Fraction | float | None:
-        shares = [part._share(horizon) for part in self.parts]
-        return None if None in shares else sum(shares, Fraction(0))  # pyright: ignore
+        shares: list[Any] = [part._share(horizon) for part in self.parts]
+        return None if None in shares else sum(shares, Fraction(0))
 
     def _fit(self, horizon: Horizon, steps: int) -> Self:
         shares: list[Any] = [part._share(horizon) for part in self.parts]
         fixed = sum(share for share in shares if share is not None and share != math.inf)
         if None in shares:
-            if fixed > steps:
-                raise ArgumentError(
-                    f"{self!r}: the phases must fit into the run (they need "
-                    f"{math.ceil(fixed)} steps of {steps}); shorten them or lengthen the run"
-                )
+            self._check_fits(fixed, steps)
             shares = [steps - fixed if share is None else share for share in shares]
         elif math.inf in shares:
             shares = [Fraction(0) if share == math.inf else share for share in shares]
             steps = half_up(fixed)
         lengths = tile(shares, steps)
-        return Sequence(
-            tuple(part._fit(horizon, n) for part, n in zip(self.parts, lengths, strict=True))
-        )
+        fitted = (part._fit(horizon, n) for part, n in zip(self.parts, lengths, strict=True))
+        return dataclasses.replace(self, parts=tuple(fitted))
 
     def _lacking(self, *, last: bool = True) -> str | None:
         final = len(self.parts) - 1
@@ -138,7 +176,7 @@ class Sequence(_Composite):
     def _program(self, entry: Affine | None, base: Any) -> Program:
         pieces: list[Piece] = []
         uses_base = False
-        for part, begin, program in self._timeline(base, entry):
+        for _, begin, program in self._timeline(base, entry):
             while pieces and pieces[-1].begin >= begin:
                 pieces.pop()
             pieces += program.shifted(begin)
@@ -149,18 +187,19 @@ class Sequence(_Composite):
         return " >> ".join(part._bracketed(1) for part in self.parts)
 
 
-def _share_of_whole(part: Schedule) -> Fraction | float | int | None:
-    """A phase's part of the run in percent; 0 where that is not known yet."""
-    try:
-        share = part._share(Horizon())
-    except UnresolvedError:
-        try:
-            share = part._share(Horizon(100))
-        except UnresolvedError:
-            return 0
-        # Linear in the run's length only if the phase is nothing but percentages.
-        return share if part._share(Horizon(200)) == 2 * share else 0  # pyright: ignore
-    return share if share is None or share == math.inf else 0
+# Horizons at which every duration has a length, and a percentage outgrows all others.
+_LONG = 10**15
+_FAR, _FARTHER = (
+    Horizon(n * _LONG, steps_per_epoch=1, samples_per_step=1, tokens_per_step=1) for n in (1, 2)
+)
+
+
+def _share_of_whole(part: Schedule) -> Fraction | float | None:
+    """A phase's part of the run in percent, apart from what it takes in other units."""
+    far, farther = part._share(_FAR), part._share(_FARTHER)
+    if far is None or far == math.inf:
+        return far
+    return (farther - far) * Fraction(100, _LONG)  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
 
 
 class _Pair(_Composite):
@@ -173,8 +212,8 @@ class _Pair(_Composite):
         return [side for side in (self.left, self.right) if isinstance(side, Schedule)]
 
     def _share(self, horizon: Horizon) -> Fraction | float | None:
-        shares = [child._share(horizon) for child in self._children()]
-        return None if None in shares else max(shares)  # pyright: ignore
+        shares: list[Any] = [child._share(horizon) for child in self._children()]
+        return None if None in shares else max(shares)
 
     def _fit(self, horizon: Horizon, steps: int) -> Self:
         whole = self._share(horizon)
@@ -182,12 +221,21 @@ class _Pair(_Composite):
         def fit(side: Schedule | Level) -> Schedule | Level:
             if not isinstance(side, Schedule):
                 return side
-            share = side._share(horizon)
+            share: Any = side._share(horizon)
             if share is None or share == whole:
                 return side._fit(horizon, steps)
-            return side._fit(horizon, 0 if share == math.inf else half_up(share))
+            if share == math.inf:
+                return side._fit(horizon, 0)
+            if whole is None:
+                self._check_fits(share, steps)
+            return side._fit(
+                horizon, half_up(share) if whole == math.inf else min(half_up(share), steps)
+            )
 
-        return type(self)(fit(self.left), fit(self.right))  # pyright: ignore
+        return dataclasses.replace(self, left=fit(self.left), right=fit(self.right))
+
+    def _is_endless(self) -> bool:
+        return any(child._is_endless() for child in self._children())
 
     def _lacking(self, *, last: bool = True) -> str | None:
         whys = (child._lacking(last=last) for child in self._children())
@@ -254,7 +302,8 @@ class Sum(_Pair):
 
 def _holds_absolute(value: Any) -> bool:
     if isinstance(value, Schedule):
-        values = (getattr(value, f.name) for f in dataclasses.fields(value))  # pyright: ignore
+        fields = dataclasses.fields(value)  # pyright: ignore[reportArgumentType]
+        values = (getattr(value, field.name) for field in fields)
         return any(map(_holds_absolute, values))
     if isinstance(value, tuple):
         return any(map(_holds_absolute, value))
@@ -270,26 +319,30 @@ class _Wrapper(_Composite):
 class Clip(_Wrapper):
     """A plan kept within two levels; made by :meth:`Schedule.clip`."""
 
-    low: Level | None = param(optional(level), None, kw_only=False)
-    high: Level | None = param(optional(level), None, kw_only=False)
+    called: ClassVar[str] = "clip"
+    low: Level | None = param(optional(level), default=None, kw_only=False)
+    high: Level | None = param(optional(level), default=None, kw_only=False)
 
     def _check(self) -> None:
         if self.low is None and self.high is None:
             raise ArgumentError("clip: 'low' or 'high' must be given (got neither)")
-        if isinstance(self.low, float) and isinstance(self.high, float) and self.low > self.high:
-            raise ArgumentError(f"clip: 'low' must be <= 'high' (got {self.low} > {self.high})")
-        if (
-            isinstance(self.low, Absolute)
-            and isinstance(self.high, Absolute)
-            and self.low.value > self.high.value
-        ):
-            raise ArgumentError(f"clip: 'low' must be <= 'high' (got {self.low} > {self.high})")
+        if self.low is None or self.high is None:
+            return
+        low, high = affine(self.low), affine(self.high)
+        # Levels of two kinds have no order before the base is known; then the upper one wins.
+        if type(self.low) is type(self.high) and low > high:
+            raise ArgumentError(
+                f"clip: 'low' must be <= 'high' (got {show(self.low)} > {show(self.high)})"
+            )
 
     def _share(self, horizon: Horizon) -> Fraction | float | None:
         return self.plan._share(horizon)
 
     def _fit(self, horizon: Horizon, steps: int) -> Self:
         return dataclasses.replace(self, plan=self.plan._fit(horizon, steps))
+
+    def _is_endless(self) -> bool:
+        return self.plan._is_endless()
 
     def _lacking(self, *, last: bool = True) -> str | None:
         return self.plan._lacking(last=last)
@@ -334,17 +387,17 @@ def _chosen(
     def branch(i: int) -> Term:
         def evaluate(t: Any, xp: Any) -> Any:
             own = tuple(term(t, xp) if callable(term) else term for term in (p, q))
-            value, result = own[0] * base + own[1], own[i]
-            for bound, outside in ((low, "below"), (high, "above")):
+            value, result = own[0] * base + own[1], own[i] if xp is math else own[i] + 0.0 * t
+            for bound, is_low in ((low, True), (high, False)):
                 if bound is None:
                     continue
                 edge = bound[0] * base + bound[1]
-                out = value < edge if outside == "below" else value > edge
-                if hasattr(out, "shape"):
-                    result = xp.where(out, bound[i], result + 0.0 * t)
-                elif out:
-                    result = bound[i]
-            return result
+                out = value < edge if is_low else value > edge
+                if isinstance(out, bool):  # a flat stretch is one number, even for an array
+                    value, result = (edge, bound[i]) if out else (value, result)
+                else:
+                    value, result = xp.where(out, edge, value), xp.where(out, bound[i], result)
+            return result if xp is math or hasattr(result, "shape") else xp.full_like(t, result)
 
         return evaluate
 
@@ -354,10 +407,11 @@ def _chosen(
 class Repeat(_Wrapper):
     """A plan over and over; made by :meth:`Schedule.repeat`."""
 
-    times: int | None = param(optional(whole(1)), None, kw_only=False)
-    length_mult: float = param(real(low=1.0), 1.0)
-    peak_mult: float = param(real(low=0.0), 1.0)
-    over: Length | None = param(optional(length()), None)
+    called: ClassVar[str] = "repeat"
+    times: int | None = param(optional(whole(1)), default=None, kw_only=False)
+    length_mult: float = param(real(low=1.0), default=1.0)
+    peak_mult: float = param(real(low=0.0), default=1.0)
+    over: Length | None = param(optional(length()), default=None)
 
     def _check(self) -> None:
         if 1.0 < self.length_mult < 1.01:
@@ -366,53 +420,72 @@ class Repeat(_Wrapper):
             )
         if self.plan.steps == 0:
             raise ArgumentError(f"repeat: the plan must have at least 1 step (got {self.plan!r})")
-        if self._cycle() == math.inf:
+        if self.plan._is_endless():
             raise ArgumentError(
                 f"repeat: an endless plan cannot be repeated (got {self.plan!r}); give it steps"
             )
         if self._fitted and self.times is None:
             raise ArgumentError(
-                f"repeat: 'times' must be given, since {self.plan!r} has no length of its own"
+                f"repeat: 'times' must be given, since {self.plan!r} has no length of its own; "
+                "write .repeat(4)"
             )
         if not self._fitted and self.over is not None:
             raise ArgumentError(
                 f"repeat: 'over' is for a plan without a length (got {self.plan!r}, which has one)"
             )
+        times, most = self.times or 0, _checks.MOST
+        if self._fitted:
+            most = 10_000  # each cycle is compiled by itself
+        elif self.length_mult > 1.0:
+            most = math.ceil(math.log(most) / math.log(self.length_mult))
+        if times > most:
+            raise ArgumentError(
+                f"repeat: 'times' must be <= {most} for cycles that "
+                f"{'are fitted to a length' if self._fitted else 'grow'} (got {times})"
+            )
+        self._check_length()
+        if self._fitted and self._lacking() is None:
+            self.compiled()
 
-    def _cycle(self, horizon: Horizon | None = None) -> Fraction | float | None:
-        """The first cycle's length; None where the cycles are fitted to a length."""
-        if any(d.unit == "%" for d in durations(self.plan)):
-            return None
-        try:
-            return self.plan._share(horizon or Horizon())
-        except UnresolvedError:
-            if horizon is not None:
-                raise
-            return Fraction(0)
+    def _cycle(self, horizon: Horizon) -> int:
+        """The first cycle's length, where it has one; a cycle is never shorter than one step."""
+        share: Any = self.plan._share(horizon)
+        return max(1, half_up(share))
 
-    @property
+    def _is_endless(self) -> bool:
+        return self.times is None
+
+    @cached_property
     def _fitted(self) -> bool:
-        return self._cycle() is None
+        """Whether the cycles divide a length among them, having none of their own."""
+        # Kept: each question to a repeat asks this first, which would double at every nesting.
+        percent = any(d.unit == "%" for d in durations(self.plan))
+        return percent or self.plan._share(_FAR) is None
 
     def _share(self, horizon: Horizon) -> Fraction | float | None:
         if self._fitted:
             return None if self.over is None else horizon.exact(self.over)
-        cycle = self._cycle(horizon)
         if self.times is None:
             return math.inf
-        return Fraction(math.ceil(cycle * sum(self._lengths(self.times))))  # pyright: ignore
+        return Fraction(math.ceil(self._cycle(horizon) * self._units(self.times)))
 
-    def _lengths(self, n: int) -> list[Fraction]:
-        """The lengths of n cycles in units of the first."""
-        return [Fraction(self.length_mult) ** i for i in range(n)]
+    @property
+    def _ratio(self) -> Fraction:
+        """The factor between two cycles' lengths; 1.1 is meant as 11/10, not as its float."""
+        return Fraction(str(self.length_mult))
+
+    def _units(self, times: int) -> Fraction:
+        """The length of all cycles in units of the first."""
+        ratio = self._ratio
+        return Fraction(times) if ratio == 1 else (ratio**times - 1) / (ratio - 1)
 
     def _fit(self, horizon: Horizon, steps: int) -> Self:
         if self._fitted:
             return dataclasses.replace(self, plan=_convert(self.plan, horizon), over=steps)
-        cycle = half_up(self._cycle(horizon))
-        return dataclasses.replace(self, plan=self.plan._fit(horizon, cycle))
+        return dataclasses.replace(self, plan=self.plan._fit(horizon, self._cycle(horizon)))
 
     def _lacking(self, *, last: bool = True) -> str | None:
+        del last
         if not self._fitted:
             return self.plan._lacking(last=False)
         why = why_unresolved(self._durations())
@@ -431,14 +504,16 @@ class Repeat(_Wrapper):
         """Cycles fitted to whole numbers of steps that add up to `over`."""
         assert isinstance(self.over, int)
         assert self.times is not None
-        units = self._lengths(self.times)
-        lengths = tile([unit * self.over / sum(units) for unit in units], self.over)
+        first = self.over / self._units(self.times)
+        lengths = tile([first * self._ratio**i for i in range(self.times)], self.over)
+        # Few cycles differ in length unless they grow, so most are compiled already.
+        made = {n: self.plan.resolve(Horizon().within(n)).compiled(base) for n in set(lengths)}
         pieces: list[Piece] = []
         begin, uses_base, exit_ = 0, False, Affine(1.0, 0.0)
         for i, steps in enumerate(lengths):
-            program = self.plan.resolve(steps).compiled(base)
+            program = made[steps]
             exit_ = program.at(steps)
-            scale = self.peak_mult**i
+            scale = power(self.peak_mult, i, math)
             if steps:
                 pieces += [
                     Piece(
@@ -456,16 +531,13 @@ class Repeat(_Wrapper):
         inner = self.plan.compiled(base)
         cycle = self.plan.steps
         exit_ = inner.at(cycle)
-        if cycle == 0:
-            return Program([Piece(0, 0, *exit_)])
-        begins = _begins(cycle, self.length_mult)
+        begins = _begins(cycle, self._ratio, self.times)
         lengths = [self.length_mult**i for i in range(len(begins))]
         k = self.peak_mult
 
         def place(t: Any, xp: Any) -> tuple[Any, Any]:
             if self.length_mult == 1.0:
-                i = t // cycle
-                return i, t - i * cycle
+                return t // cycle, t % cycle
             i = index_of(t, begins, xp)
             return i, (t - take(begins, i, t, xp)) / take(lengths, i, t, xp)
 
@@ -476,14 +548,15 @@ class Repeat(_Wrapper):
             def evaluate(t: Any, xp: Any) -> Any:
                 i, local = place(t, xp)
                 value = term(local, xp)
-                return value if k == 1.0 else end + (value - end) * power(k, i, xp)
+                return value if k == 1.0 else end + product(value - end, power(k, i, xp), xp)
 
             return evaluate
 
-        pieces = [Piece(0, 0, *(repeated(inner.term(n), e) for n, e in zip("pq", exit_)))]
+        p, q = (repeated(inner.term(n), e) for n, e in zip("pq", exit_, strict=True))
+        pieces = [Piece(0, 0, p, q)]
         if self.times is not None:
-            total = self._share(Horizon())
-            pieces.append(Piece(total, total, *exit_))  # pyright: ignore
+            total: Any = self.steps
+            pieces.append(Piece(total, total, *exit_))
         return Program(pieces, uses_base=inner.uses_base)
 
     def __repr__(self) -> str:
@@ -500,20 +573,21 @@ def _drawn(term: Term, end: float, scale: float) -> Term:
     if scale == 1.0:
         return term
     if not callable(term):
-        return end + (term - end) * scale
-    return lambda t, xp: end + (term(t, xp) - end) * scale
+        return end + product(term - end, scale, math)
+    return lambda t, xp: end + product(term(t, xp) - end, scale, xp)
 
 
-def _begins(cycle: int, mult: float) -> list[float]:
-    """The first steps of the cycles, as far as floats can tell steps apart."""
-    begins, length, exact = [0.0], Fraction(cycle), Fraction(mult)
-    if mult > 1.0:
-        begin = Fraction(0)
-        while (begin := begin + length) < 1 << 53:
-            begins.append(float(begin))
-            length *= exact
-            if length.denominator > 1 << 64:
-                length = Fraction(float(length))
+def _begins(cycle: int, ratio: Fraction, times: int | None) -> list[float]:
+    """The first steps of growing cycles, as far as floats can tell steps apart."""
+    begins, begin, length = [0.0], Fraction(0), Fraction(cycle)
+    while ratio > 1 and (times is None or len(begins) < times):
+        begin += length
+        if begin >= _checks.MOST:
+            break
+        begins.append(float(begin))
+        length *= ratio
+        if length.denominator > 1 << 64:
+            length = Fraction(float(length))
     return begins
 
 
@@ -524,8 +598,11 @@ def _convert(value: Any, horizon: Horizon) -> Any:
     if isinstance(value, tuple):
         return tuple(_convert(item, horizon) for item in value)
     if isinstance(value, Schedule):
-        names = [f.name for f in dataclasses.fields(value)]  # pyright: ignore
-        return dataclasses.replace(  # pyright: ignore
-            value, **{name: _convert(getattr(value, name), horizon) for name in names}
-        )
+        fields = dataclasses.fields(value)  # pyright: ignore[reportArgumentType]
+        changes = {field.name: _convert(getattr(value, field.name), horizon) for field in fields}
+        for name, changed in changes.items():
+            if isinstance(getattr(value, name), Duration) and isinstance(changed, int):
+                # A period is never shorter than one step, a phase may be.
+                changes[name] = changed if name == "steps" else max(1, changed)
+        return dataclasses.replace(value, **changes)  # pyright: ignore[reportArgumentType]
     return value

@@ -84,4 +84,4 @@ class TakeoverWarning(CadenceWarning):
 
 
 class CallOrderWarning(CadenceWarning):
-    """`scheduler.step()` ran before the first `optimizer.step()`, so the first value was skipped."""
+    """`scheduler.step()` ran before the first `optimizer.step()`; the first value was skipped."""

@@ -8,6 +8,7 @@ optimizer update (or one epoch under `Scheduler(clock="epoch")`), never a micro-
 
 from __future__ import annotations
 
+import numbers
 import re
 from collections.abc import Sequence
 from copy import copy
@@ -29,15 +30,17 @@ _UNITS = {
     "st": "steps", "step": "steps", "steps": "steps",
 }  # fmt: skip
 _SCALES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9, "T": 10**12}
+# The units are spelt out, lest the "t" of "5tok" be read as a scale.
 _PATTERN = re.compile(
-    r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([KMBGT]?)\s*(%|[a-z]+)\s*", re.IGNORECASE | re.ASCII
+    rf"\s*(\d+(?:\.\d+)?|\.\d+)\s*([KMBGT]?)\s*({'|'.join(_UNITS)})\s*",
+    re.IGNORECASE | re.ASCII,
 )
 _EXAMPLES = "'5%', '3ep', '4Ksamples' or '2Btok'"
 _NEEDS = {
-    "%": ("the length of the run", "plan.resolve(10_000)"),
-    "ep": ("steps_per_epoch", "plan.resolve(Horizon(10_000, steps_per_epoch=500))"),
-    "samples": ("samples_per_step", "plan.resolve(Horizon(10_000, samples_per_step=256))"),
-    "tok": ("tokens_per_step", "plan.resolve(Horizon(10_000, tokens_per_step=500_000))"),
+    "%": ("the length of the run", ""),
+    "ep": ("steps_per_epoch", "steps_per_epoch=500"),
+    "samples": ("samples_per_step", "samples_per_step=256"),
+    "tok": ("tokens_per_step", "tokens_per_step=500_000"),
 }
 
 
@@ -54,19 +57,34 @@ class Duration:
     amount: Fraction
     unit: str
 
+    def __post_init__(self) -> None:
+        _checks.choice("Duration", "unit", self.unit, _NEEDS)
+        _checks.number("Duration", "amount", self.amount, low=0)
+        amount = Fraction(str(self.amount))  # of 0.1, the decimal that was typed
+        object.__setattr__(self, "amount", amount)
+        rest = amount.denominator
+        for factor in (2, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest != 1:  # it would have no text to be read back from
+            raise ArgumentError(
+                f"Duration: 'amount' must be a decimal (got {amount}); round it first"
+            )
+        if self.unit == "%" and amount > 100:
+            raise ArgumentError(f"Duration: 'amount' must be at most 100 % (got {self!r})")
+
     @classmethod
     def parse(cls, text: str, where: str = "duration", name: str = "steps") -> Duration | int:
         """Read `"5%"`, `"3ep"`, `"4Ksamples"`, `"2Btok"`; `"500steps"` gives a plain int."""
-        match = _PATTERN.fullmatch(text) if len(text) <= 64 else None
-        unit = _UNITS.get(match[3].casefold()) if match else None
-        # "5k" alone would be a scale without a unit, and the regex reads it as the unit "k".
-        if match is None or unit is None:
-            shown = text if len(text) <= 64 else text[:61] + "..."
+        match = _PATTERN.fullmatch(text) if isinstance(text, str) and len(text) <= 64 else None
+        if match is None:
+            number = text.strip().lstrip("0") if isinstance(text, str) else ""
+            hint = f"; write {number}" if re.fullmatch("[1-9][0-9]{0,15}", number) else ""
             raise ArgumentError(
                 f"{where}: '{name}' must be a whole number of steps or a duration such as "
-                f"{_EXAMPLES} (got {shown!r})"
+                f"{_EXAMPLES} (got {_checks.given(text)}){hint}"
             )
-        amount = Fraction(match[1]) * _SCALES[match[2].upper()]
+        amount, unit = Fraction(match[1]) * _SCALES[match[2].upper()], _UNITS[match[3].casefold()]
         if unit == "%" and amount > 100:
             raise ArgumentError(f"{where}: '{name}' must be at most '100%' (got {text!r})")
         if unit == "steps":
@@ -76,26 +94,22 @@ class Duration:
         return cls(amount, unit)
 
     def __str__(self) -> str:
-        amount, letter = self.amount, ""
         if self.unit in ("tok", "samples"):
             for letter, scale in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
-                if amount >= scale:
-                    amount /= scale
-                    break
-            else:
-                letter = ""
-        return f"{_decimal(amount)}{letter}{self.unit}"
+                if self.amount >= scale:
+                    return f"{_decimal(self.amount / scale)}{letter}{self.unit}"
+        return f"{_decimal(self.amount)}{self.unit}"
 
     def __repr__(self) -> str:
         return repr(str(self))
 
 
-Length = int | Duration
-"""What a length may be once it is checked: steps, or a duration to be resolved."""
+Length = int | str | Duration
+"""What a length may be written as. Fields hold it checked: text has become a duration."""
 
 
 def _decimal(amount: Fraction) -> str:
-    """The shortest exact decimal; every parsed amount has one, its denominator being 2^a 5^b."""
+    """The shortest exact decimal; there is one, the denominator being 2^a 5^b."""
     digits = 0
     while (amount * 10**digits).denominator != 1:
         digits += 1
@@ -103,16 +117,14 @@ def _decimal(amount: Fraction) -> str:
     return whole if not digits else f"{whole[:-digits]}.{whole[-digits:]}"
 
 
-def as_length(where: str, name: str, value: Any, *, low: int = 0) -> Length:
+def as_length(where: str, name: str, value: Any, *, low: int = 0) -> int | Duration:
     """Check a length given by a user: a whole number of steps >= `low`, or a duration."""
-    if isinstance(value, Duration):
-        return value
     if isinstance(value, str):
         value = Duration.parse(value, where, name)
-        if isinstance(value, Duration):
-            if low > 0 and value.amount == 0:
-                raise ArgumentError(f"{where}: '{name}' must be > 0 (got {value!r})")
-            return value
+    if isinstance(value, Duration):
+        if low > 0 and value.amount == 0:
+            raise ArgumentError(f"{where}: '{name}' must be > 0 (got {value!r})")
+        return value
     try:
         return _checks.whole(where, name, value, low=low)
     except ArgumentTypeError as error:
@@ -178,8 +190,14 @@ class Horizon:
                     raise ArgumentError(
                         f"Horizon: 'total_steps' must not be a percentage (got {length!r})"
                     )
-                exact = self.exact(length)
-                length = -floor(-exact)
+                try:
+                    length = -floor(-self.exact(length))
+                except UnresolvedError:
+                    lacking, example = _NEEDS[length.unit]
+                    raise ArgumentError(
+                        f"Horizon: 'total_steps' needs {lacking} (got {length!r}); "
+                        f"write Horizon({length!r}, {example})"
+                    ) from None
             put("total_steps", length)
 
     @classmethod
@@ -219,13 +237,13 @@ class Horizon:
         750
         """
         where = "Horizon.from_loader"
-        if not isinstance(loader, int):
+        if not isinstance(loader, numbers.Number):
             try:
                 batches = len(loader)
             except TypeError:
                 raise ArgumentTypeError(
-                    f"{where}: 'loader' must have a length (got {type(loader).__name__}, a "
-                    "stream); write Horizon(total_steps) with the number of updates instead"
+                    f"{where}: 'loader' must have a length (got {type(loader).__name__}); "
+                    "write Horizon(total_steps) with the number of updates instead"
                 ) from None
         else:
             batches = loader
@@ -235,6 +253,15 @@ class Horizon:
         world_size = _checks.whole(where, "world_size", world_size, low=1)
         if samples_per_batch is None:
             samples_per_batch = getattr(loader, "batch_size", None)
+        if samples_per_batch is not None:
+            samples_per_batch = _checks.whole(where, "samples_per_batch", samples_per_batch, low=1)
+        if tokens_per_sample is not None:
+            tokens_per_sample = _checks.whole(where, "tokens_per_sample", tokens_per_sample, low=1)
+            if samples_per_batch is None:
+                raise ArgumentError(
+                    f"{where}: 'tokens_per_sample' must come with 'samples_per_batch' for a loader "
+                    f"without a batch size (got {tokens_per_sample!r} alone)"
+                )
         shard = -(-batches // world_size)
         per_epoch = -(-shard // accumulate)
         samples = None if samples_per_batch is None else samples_per_batch * accumulate * world_size
@@ -263,10 +290,29 @@ class Horizon:
         object.__setattr__(part, "total_steps", steps)
         return part
 
+    def in_epochs(self) -> Horizon:
+        """The same run counted in epochs: a tick of the clock is an epoch.
+
+        >>> Horizon(750, steps_per_epoch=250, samples_per_step=32).in_epochs()
+        Horizon(3, steps_per_epoch=1, samples_per_step=8000.0)
+        """
+        each = self.steps_per_epoch
+        if each is None:
+            if self.total_steps is None:
+                return Horizon(steps_per_epoch=1)
+            raise UnresolvedError(f"{self!r} cannot be counted in epochs: it needs steps_per_epoch")
+        return Horizon(
+            None if self.total_steps is None else -(-self.total_steps // each),
+            steps_per_epoch=1,
+            samples_per_step=self.samples_per_step and self.samples_per_step * each,
+            tokens_per_step=self.tokens_per_step and self.tokens_per_step * each,
+        )
+
     def exact(self, length: Length) -> Fraction:
         """The length in steps, not yet rounded."""
         if isinstance(length, int):
             return Fraction(length)
+        assert isinstance(length, Duration)
         scale = {
             "%": None if self.total_steps is None else Fraction(self.total_steps, 100),
             "ep": self.steps_per_epoch,
@@ -275,7 +321,8 @@ class Horizon:
         }[length.unit]
         if scale is None:
             lacking, example = _NEEDS[length.unit]
-            raise UnresolvedError(f"{length!r} needs {lacking}; write {example}")
+            horizon = f"Horizon(10_000, {example})" if example else "10_000"
+            raise UnresolvedError(f"{length!r} needs {lacking}; write plan.resolve({horizon})")
         return length.amount * scale
 
     def steps(self, length: int | str | Duration) -> int:

@@ -20,6 +20,9 @@ class Absolute:
 
     value: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _checks.number("absolute", "value", self.value))
+
     def __repr__(self) -> str:
         return f"absolute({show(self.value)})"
 
@@ -36,7 +39,7 @@ def absolute(value: float) -> Absolute:
     >>> plan(100, base=0.1), plan(100, base=0.5)
     (1e-06, 1e-06)
     """
-    return Absolute(_checks.number("absolute", "value", value))
+    return Absolute(value)
 
 
 def affine(level: Level) -> Affine:

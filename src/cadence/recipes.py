@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from cadence import _checks
 from cadence.errors import ArgumentError
-from cadence.horizon import Length
+from cadence.horizon import Duration, Length, as_length
 from cadence.levels import Level, absolute
 from cadence.schedule import Schedule
 from cadence.shapes import (
@@ -53,7 +53,7 @@ def _ramp(where: str, shape: Any) -> type[Ramp]:
         folded = {name.casefold(): kind for name, kind in ramps.items()}
         if shape.casefold() in folded:
             return folded[shape.casefold()]
-    elif isinstance(shape, type) and issubclass(shape, Ramp):
+    elif isinstance(shape, type) and issubclass(shape, Ramp) and shape is not Ramp:
         return shape
     raise ArgumentError(
         f"{where}: 'shape' must be a ramp such as 'Cosine' (got {shape!r})"
@@ -170,7 +170,12 @@ def one_cycle(
     div = _checks.number("one_cycle", "div", div, above=0)
     final_div = _checks.number("one_cycle", "final_div", final_div, above=0)
     ramp = _ramp("one_cycle", shape)
-    high, low = (absolute(value) for value in momentum)
+    if not isinstance(momentum, (tuple, list)) or len(momentum) != 2:
+        raise ArgumentError(
+            "one_cycle: 'momentum' must be two numbers, at the ends and at the peak "
+            f"(got {momentum!r}); write (0.95, 0.85)"
+        )
+    high, low = (absolute(_checks.number("one_cycle", "momentum", value)) for value in momentum)
     start, last = 1.0 / div, 1.0 / (div * final_div)
     up = ramp(warmup, start=start, end=1.0)
     faster = ramp(warmup, start=high, end=low)
@@ -210,19 +215,16 @@ def sgdr(
 
     Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2016).
     """
+    length = None if first is None else as_length("sgdr", "first", first, low=1)
     if warmup is None:
-        body: Schedule = Cosine(first, end=end)
+        body: Schedule = Cosine(length, end=end)
     else:
-        opening = Warmup(warmup)
-        if first is None:
-            body = opening >> Cosine(end=end)
-        elif isinstance(first, int):
-            body = (opening >> Cosine(end=end)).resolve(first)
-        else:
+        body = Warmup(warmup) >> Cosine(end=end)
+        if isinstance(length, Duration):
             raise ArgumentError(
-                "sgdr: 'first' must be a whole number of steps where 'warmup' is given "
-                f"(got {first!r})"
+                f"sgdr: 'first' must be a number of steps where 'warmup' is given (got {length!r})"
             )
+        body = body if length is None else body.resolve(length)
     return body.repeat(times, length_mult=t_mult, peak_mult=peak_mult)
 
 

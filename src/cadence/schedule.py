@@ -33,20 +33,30 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, dataclass_tra
 import numpy as np
 
 from cadence import _checks
-from cadence._array import convert, namespace
+from cadence._array import convert, floating, like, namespace
 from cadence._program import Affine, Program
 from cadence.errors import ArgumentError, ArgumentTypeError, UnresolvedError
 from cadence.horizon import Duration, Horizon, Length
 from cadence.levels import Level, param, show
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from cadence.algebra import Clip, Product, Repeat, Sequence, Sum
 
 __all__ = ["Leaf", "Phase", "Schedule"]
 
 
+BLOCK = 1 << 15
+"""How many steps of a NumPy array are evaluated at once."""
+
+
 class Phase(NamedTuple):
-    """One phase of a plan, as :meth:`Schedule.phases` tells it."""
+    """One phase of a plan, as :meth:`Schedule.phases` tells it.
+
+    A phase that goes on for ever has infinitely many steps, and NaN for its end unless its value
+    settles.
+    """
 
     plan: Schedule
     begin: int
@@ -80,6 +90,12 @@ class Schedule:
     precedence: ClassVar[int] = 3
     """How tightly the text form binds: 0 for `>>`, 1 for `+`, 2 for `*`, 3 for a call."""
 
+    called: ClassVar[str] = ""
+    """What messages call a kind that is made by a method, such as `repeat`."""
+
+    # NumPy shall leave `array * plan` to us; it would make an array of plans.
+    __array_ufunc__ = None
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__repr__" not in cls.__dict__:
@@ -95,7 +111,7 @@ class Schedule:
             Schedule.known[cls.__name__] = cls
 
     def __post_init__(self) -> None:
-        where = type(self).__name__
+        where = self.called or type(self).__name__
         for item in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
             check = item.metadata.get("check")
             if check is None and item.type in ("float", float):
@@ -126,6 +142,10 @@ class Schedule:
         """Why the plan has no values yet, or None; `last`: nothing follows that needs its end."""
         raise NotImplementedError
 
+    def _is_endless(self) -> bool:
+        """Whether the plan goes on for ever, so that nothing can follow it."""
+        raise NotImplementedError
+
     def _durations(self) -> Iterator[Duration]:
         """The durations that a horizon has to resolve."""
         for item in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
@@ -133,37 +153,53 @@ class Schedule:
 
     @property
     def steps(self) -> Any:
-        """The length: steps, a duration not yet resolved, or None where it is open or endless."""
+        """The length in steps, or a duration to be resolved; None where open or endless."""
         raise NotImplementedError
 
     # Evaluation.
 
     def __call__(self, step: Any, base: Any = 1.0) -> Any:
+        if isinstance(step, np.ndarray) and step.size > BLOCK and np.ndim(base) == 0:
+            # Temporaries that stay in the cache make long curves more than twice as fast.
+            flat, out = step.reshape(-1), np.empty(step.size)
+            for i in range(0, flat.size, BLOCK):
+                out[i : i + BLOCK] = self(flat[i : i + BLOCK], base)
+            return out.reshape(step.shape)
         t, xp = convert(step)
-        if xp is math and namespace(base) is not math:
-            return self._at_bases(t, base)
-        value = self.compiled(base).value(t, xp, base)
-        if xp.__name__ == "torch" and getattr(step, "device", t.device) != t.device:
+        library = namespace(base, "base")
+        if library is math:
+            base = _checks.number("plan", "base", base)
+            value = self.compiled(base).value(t, xp, base)
+        else:
+            value = self._at_bases(t, xp, floating(base, library), library)
+        if xp is np:
+            return np.asarray(value)  # arithmetic turns a 0-d array into a scalar
+        if xp.__name__ == "torch" and step.device != t.device:
             return value.to(device=step.device, dtype=xp.float32)
         return value
 
-    def _at_bases(self, t: float, bases: Any) -> Any:
-        """The value at one step for an array of bases."""
+    def _at_bases(self, t: Any, xp: Any, bases: Any, library: Any) -> Any:
+        """The values for an array of bases, at one step or at steps that broadcast with it."""
         program = self.compiled()
-        if program.uses_base:
-            flat = [self(t, float(base)) for base in bases.reshape(-1)]
-            xp = namespace(bases)
-            return xp.asarray(flat, dtype=bases.dtype).reshape(bases.shape)
-        p, q = program.at(t)
-        return p * bases + q
+        if not program.uses_base:
+            if xp is not math:
+                return program.value(t, xp, bases)
+            p, q = program.at(t)
+            return p * bases + q
+        # Such a plan is compiled for each base; the sums are there to broadcast.
+        whole = 0.0 * t + bases
+        each = whole.reshape(-1).tolist()
+        steps = [t] * len(each) if xp is math else (t + 0.0 * bases).reshape(-1).tolist()
+        values = [self(step, base) for step, base in zip(steps, each, strict=True)]
+        return like(values, whole, library).reshape(whole.shape)
 
     def compiled(self, base: Any = 1.0) -> Program:
         """The plan as a program of pieces, made once and kept."""
         kept: dict[float | None, Program] = self.__dict__.setdefault("_kept", {})
         program = kept.get(None)
-        if program is None:
-            key = base if isinstance(base, (int, float)) else None
-            program = None if key is None else kept.get(key)
+        key = base if isinstance(base, (int, float)) else None
+        if program is None and key is not None:
+            program = kept.get(key)
         if program is None:
             why = self._lacking()
             if why is not None:
@@ -208,13 +244,13 @@ class Schedule:
 
     # Questions.
 
-    def _span(self, what: str) -> int:
+    def _span(self, what: str, write: str = "plan.values(10_000)") -> int:
         """The number of steps until the plan no longer moves, for questions about all of it."""
         end = self.compiled().end
         if end == math.inf:
             raise UnresolvedError(
-                f"{self!r} has no end, so it has no {what}; ask about a number of steps, such as "
-                "plan.values(10_000)"
+                f"{self!r} has no end, so it has no {what}; ask about a number of steps: "
+                f"write {write}"
             )
         return math.ceil(end)
 
@@ -273,7 +309,9 @@ class Schedule:
         """
         level = _checks.number("first_below", "level", level)
         if within is None:
-            within = self._span("last step to look at") + 1
+            within = (
+                self._span("last step to look at", "plan.first_below(level, within=10_000)") + 1
+            )
         for a, values in self._chunks(0, _checks.whole("first_below", "within", within), base):
             found = values < level
             if found.any():
@@ -294,7 +332,8 @@ class Schedule:
         for part, begin, program in self._timeline(base):
             # An open phase is a flat one here: it has been compiled.
             steps = part.steps if part.steps is not None else math.inf
-            end = program.value(steps if steps < math.inf else program.end, math, base)
+            last = min(steps, program.end)
+            end = program.value(last, math, base) if last < math.inf else math.nan
             found.append(Phase(part, begin, steps, program.value(0, math, base), end))
         return found
 
@@ -302,16 +341,34 @@ class Schedule:
         """Each phase with its first step and its own program."""
         yield self, 0, self.compiled(base)
 
+    def plot(self, total_steps: int | Horizon | None = None, **options: Any) -> Axes:
+        """Draw the plan with matplotlib; see :func:`cadence.plot.plot` for the options.
+
+        Args:
+            total_steps: Steps of the run, or a :class:`~cadence.horizon.Horizon`.
+            **options: `base`, `log`, `unit`, `mark`, `title`, `ax` and others.
+        """
+        from cadence.plot import plot
+
+        return plot(self, total_steps, **options)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from cadence.plot import notebook
+
+        return notebook(self)
+
     # Composition.
 
     def __rshift__(self, other: Schedule) -> Sequence:
         if not isinstance(other, Schedule):
-            raise ArgumentTypeError(
-                f"'>>' joins schedules (got {other!r}); a level is written Constant({other!r})"
-            )
+            raise _not_joined(other)
         from cadence.algebra import Sequence
 
         return Sequence((self, other))
+
+    def __rrshift__(self, other: object) -> Sequence:
+        raise _not_joined(other)
 
     def __mul__(self, other: Schedule | Level) -> Product:
         from cadence.algebra import Product
@@ -374,7 +431,8 @@ class Schedule:
 
     def __repr__(self) -> str:
         placed, named = [], []
-        for item in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
+        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+        for item in sorted(fields, key=lambda item: bool(item.kw_only)):  # inherited come first
             value = getattr(self, item.name)
             if value == item.default:
                 continue
@@ -392,6 +450,15 @@ REST = (
     "a phase without a length takes the rest of the run, whose length is not known; "
     "write plan.resolve(10_000) or Scheduler(..., total_steps=10_000)"
 )
+
+
+def _not_joined(other: object) -> ArgumentTypeError:
+    hint = ""
+    if isinstance(other, str):
+        hint = f"; write parse({other!r})"
+    elif isinstance(other, (int, float)):
+        hint = f"; write Constant({other!r})"
+    return ArgumentTypeError(f"'>>' joins schedules (got {_checks.given(other)}){hint}")
 
 
 def half_up(exact: Any) -> int:
@@ -432,6 +499,9 @@ class Leaf(Schedule):
         if self.steps is None:
             return math.inf if self.endless else None
         return horizon.exact(self.steps)
+
+    def _is_endless(self) -> bool:
+        return self.endless and self.steps is None
 
     def _fit(self, horizon: Horizon, steps: int) -> Self:
         def fitted(value: Any) -> Any:

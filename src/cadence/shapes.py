@@ -5,12 +5,16 @@ fraction of the way from start to end; a :class:`Decay` needs `decay`, the multi
 Both are written once, for numbers and arrays: `xp` is `math`, `numpy`, `torch` or `jax.numpy`.
 """
 
+# A field `steps` is what the base class declares as a property.
+# pyright: reportIncompatibleMethodOverride=false
+
 from __future__ import annotations
 
 import dataclasses
 import math
 from bisect import bisect_right
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 from cadence import _checks
@@ -18,7 +22,7 @@ from cadence._array import Term, elementwise, power
 from cadence._program import Affine, Piece, Program
 from cadence.errors import ArgumentError, ArgumentTypeError
 from cadence.horizon import Horizon, Length, as_length
-from cadence.levels import Level, affine, length, level, optional, param, real
+from cadence.levels import Absolute, Level, affine, length, level, optional, param, real, show
 from cadence.schedule import Leaf
 
 __all__ = [
@@ -69,17 +73,24 @@ class Ramp(Leaf):
     (1.0, 0.75, 0.0, 0.0)
     """
 
-    steps: Length | None = param(optional(length()), None, kw_only=False)
-    start: Level | None = param(optional(level), None)
-    end: Level = param(level, 0.0)
+    steps: Length | None = param(optional(length()), default=None, kw_only=False)
+    start: Level | None = param(optional(level), default=None)
+    end: Level = param(level, default=0.0)
+
+    def __post_init__(self) -> None:
+        kind = type(self)
+        if kind.curve is Ramp.curve and kind._term is Ramp._term:
+            raise ArgumentTypeError(f"{kind.__name__}: a ramp must define curve(self, u, xp)")
+        super().__post_init__()
 
     def curve(self, u: Any, xp: Any) -> Any:
         """The fraction of the way at progress `u`, `0 <= u < 1`."""
-        raise NotImplementedError(f"{type(self).__name__} must define curve(self, u, xp)")
+        raise NotImplementedError
 
-    def between(self, a: float, b: float, u: Any, xp: Any) -> Any:
-        """The value at progress `u` on the way from `a` to `b`."""
-        return a + (b - a) * self.curve(u, xp)
+    def _term(self, a: float, b: float) -> Term:
+        """The way from `a` to `b` as a function of the ramp's own time."""
+        curve, span, n = self.curve, b - a, self.steps
+        return lambda t, xp: a + span * curve(t / n, xp)
 
     def _begin(self, entry: Affine | None) -> Affine:
         return affine(self.start) if self.start is not None else entry or BEGINNING
@@ -90,14 +101,8 @@ class Ramp(Leaf):
         if n == 0:
             return Program([Piece(0, 0, *end)])
 
-        def term(a: float, b: float) -> Term:
-            if a == b:
-                return a
-            between = self.between
-            return lambda t, xp: between(a, b, t / n, xp)
-
-        moving = Piece(0, 0, term(start.p, end.p), term(start.q, end.q))
-        return Program([moving, Piece(n, n, *end)])  # pyright: ignore[reportArgumentType]
+        moving = (a if a == b else self._term(a, b) for a, b in zip(start, end, strict=True))
+        return Program([Piece(0, 0, *moving), Piece(n, n, *end)])  # pyright: ignore[reportArgumentType]
 
 
 class Linear(Ramp):
@@ -131,7 +136,7 @@ class Cosine(Ramp):
     Loshchilov and Hutter, SGDR (2016); Zhang and Li, k-decay (2020).
     """
 
-    k: float = param(real(above=0.0), 1.0)
+    k: float = param(real(above=0.0), default=1.0)
 
     def curve(self, u: Any, xp: Any) -> Any:
         return 0.5 * (1.0 - xp.cos(xp.pi * (u if self.k == 1.0 else u**self.k)))
@@ -160,10 +165,10 @@ class Warmup(Ramp):
     Goyal et al., Accurate, Large Minibatch SGD (2017).
     """
 
-    end: Level = param(level, 1.0)
+    end: Level = param(level, default=1.0)
     shape: str = param(
         lambda where, name, value: _checks.choice(where, name, value, ("linear", "cosine")),
-        "linear",
+        default="linear",
     )
 
     def curve(self, u: Any, xp: Any) -> Any:
@@ -172,7 +177,8 @@ class Warmup(Ramp):
     def _begin(self, entry: Affine | None) -> Affine:
         if self.start is None and entry is None and self.steps:
             end = affine(self.end)
-            return Affine(end.p / self.steps, end.q / self.steps)  # pyright: ignore
+            n: Any = self.steps
+            return Affine(end.p / n, end.q / n)
         return super()._begin(entry)
 
 
@@ -195,25 +201,40 @@ class Geometric(Ramp):
         for name in ("start", "end"):
             value = getattr(self, name)
             if value is not None and sum(affine(value)) == 0.0:
-                raise ArgumentError(f"Geometric: '{name}' must not be 0 (got {value!r})")
+                raise ArgumentError(f"Geometric: '{name}' must not be 0 (got {show(value)})")
         if self.start is not None:
             self._check_pair(affine(self.start))
 
     def _check_pair(self, start: Affine) -> None:
         end = affine(self.end)
-        if start.p * end.p + start.q * end.q <= 0.0 or (start.p and start.q):
+        if math.isnan(start.p):
+            raise ArgumentError(
+                "Geometric: 'start' must be given where the level before depends on the base "
+                "(got None, after a clip); write Geometric(..., start=1)"
+            )
+        # Compared by sign, since a product of two tiny levels would be 0.
+        ratio = [
+            math.copysign(1.0, a * b) if a and b else 0.0 for a, b in zip(start, end, strict=True)
+        ]
+        if sum(ratio) != 1.0 or (start.p and start.q):
+            shown = Absolute(start.q) if start.q and not start.p else show(start.p)
+            mixed = f" and {Absolute(start.q)!r}" if start.p and start.q else ""
             raise ArgumentError(
                 "Geometric: 'start' and 'end' must be non-zero, of one sign and of one kind "
-                f"(got {start.p:g} * base + {start.q:g} and {self.end!r}); give both as "
-                "multiples or both as absolute(...)"
+                f"(got {shown}{mixed} and {show(self.end)}); give both as multiples or both as "
+                "absolute(...)"
             )
 
     def _program(self, entry: Affine | None, base: Any) -> Program:
         self._check_pair(self._begin(entry))
         return super()._program(entry, base)
 
-    def between(self, a: float, b: float, u: Any, xp: Any) -> Any:
-        return a * power(b / a, u, xp)
+    def _term(self, a: float, b: float) -> Term:
+        ratio, n = b / a, self.steps
+        if 0.0 < ratio < math.inf:
+            return lambda t, xp: a * power(ratio, t / n, xp)
+        sign, low, high = math.copysign(1.0, a), abs(a), abs(b)
+        return lambda t, xp: sign * low ** (1.0 - t / n) * high ** (t / n)
 
 
 class Polynomial(Ramp):
@@ -229,7 +250,7 @@ class Polynomial(Ramp):
     Chen et al., DeepLab (2016), the "poly" policy.
     """
 
-    power: float = param(real(above=0.0), 1.0)
+    power: float = param(real(above=0.0), default=1.0)
 
     def curve(self, u: Any, xp: Any) -> Any:
         del xp
@@ -263,7 +284,7 @@ class Rex(Ramp):
     Chen et al., REX: Revisiting Budgeted Training with an Improved Schedule (2021), alpha = 0.5.
     """
 
-    alpha: float = param(real(low=0.0, high=0.999999), 0.5)
+    alpha: float = param(real(low=0.0, high=0.999999), default=0.5)
 
     def curve(self, u: Any, xp: Any) -> Any:
         del xp
@@ -293,7 +314,13 @@ class Tanh(Ramp):
     def _check(self) -> None:
         if self.upper <= self.lower:
             raise ArgumentError(
-                f"Tanh: 'upper' must be > 'lower' (got {self.upper!r} and {self.lower!r})"
+                f"Tanh: 'upper' must be > 'lower' (got {show(self.upper)} and {show(self.lower)})"
+            )
+        # Far out the tangent is flat, and a curve scaled up from rounding errors is not one.
+        if math.tanh(self.upper) - math.tanh(self.lower) < 0.001:
+            raise ArgumentError(
+                "Tanh: 'lower' and 'upper' must span at least 0.001 of the tangent's range "
+                f"(got {show(self.lower)} and {show(self.upper)}); -6 and 3 are usual"
             )
 
     def curve(self, u: Any, xp: Any) -> Any:
@@ -317,7 +344,7 @@ class Hyperbolic(Ramp):
     Kim, HyperbolicLR: Epoch-insensitive Learning Rate Scheduler (2024).
     """
 
-    upper: float = param(real(low=1.0), 2.0)
+    upper: float = param(real(low=1.0, high=1e300), default=2.0)
 
     def curve(self, u: Any, xp: Any) -> Any:
         span = 2.0 * self.upper - 1.0
@@ -336,7 +363,7 @@ class Hold(Leaf):
     """
 
     flat: ClassVar[bool] = True
-    steps: Length | None = param(optional(length()), None, kw_only=False)
+    steps: Length | None = param(optional(length()), default=None, kw_only=False)
 
     def _program(self, entry: Affine | None, base: Any) -> Program:
         del base
@@ -357,7 +384,7 @@ class Constant(Leaf):
 
     flat: ClassVar[bool] = True
     level: Level = param(level, kw_only=False)
-    steps: Length | None = param(optional(length()), None, kw_only=False)
+    steps: Length | None = param(optional(length()), default=None, kw_only=False)
 
     def _program(self, entry: Affine | None, base: Any) -> Program:
         del entry, base
@@ -376,12 +403,19 @@ class Decay(Leaf):
     """
 
     endless: ClassVar[bool] = True
-    start: Level | None = param(optional(level), None)
-    steps: Length | None = param(optional(length()), None)
+    start: Level | None = param(optional(level), default=None)
+    steps: Length | None = param(optional(length()), default=None)
+
+    def __post_init__(self) -> None:
+        if type(self).decay is Decay.decay:
+            raise ArgumentTypeError(
+                f"{type(self).__name__}: a decay must define decay(self, t, xp)"
+            )
+        super().__post_init__()
 
     def decay(self, t: Any, xp: Any) -> Any:
         """The multiple of the start at step `t` of this phase."""
-        raise NotImplementedError(f"{type(self).__name__} must define decay(self, t, xp)")
+        raise NotImplementedError
 
     def _program(self, entry: Affine | None, base: Any) -> Program:
         del base
@@ -413,7 +447,7 @@ class StepDecay(Decay):
     """
 
     every: Length = param(length(1), kw_only=False)
-    factor: float = param(real(low=0.0), 0.1, kw_only=False)
+    factor: float = param(real(low=0.0), default=0.1, kw_only=False)
 
     def decay(self, t: Any, xp: Any) -> Any:
         return power(self.factor, t // self.every, xp)
@@ -435,7 +469,7 @@ class MultiStepDecay(Decay):
     milestones: tuple[Length, ...] = param(
         lambda where, name, value: _milestones(where, name, value), kw_only=False
     )
-    factor: float = param(real(low=0.0), 0.1, kw_only=False)
+    factor: float = param(real(low=0.0), default=0.1, kw_only=False)
 
     def _check(self) -> None:
         known: Any = [m for m in self.milestones if isinstance(m, int)]
@@ -450,13 +484,15 @@ class MultiStepDecay(Decay):
         whole = super()._program(entry, base)
         moving, tail = whole.pieces[0], whole.pieces[1:]
         stop = tail[0].begin if tail else math.inf
-        begins = sorted({0, *(m for m in self.milestones if m < stop)})  # pyright: ignore
+        milestones: Any = self.milestones
+        begins = sorted({0, *(m for m in milestones if m < stop)})
         flat = [Piece(b, b, *moving.affine(b)) for b in begins]
         return Program([*flat, *tail] if stop > 0 else tail)
 
     def decay(self, t: Any, xp: Any) -> Any:
         assert xp is math
-        return power(self.factor, bisect_right(self.milestones, t), xp)  # pyright: ignore
+        milestones: Any = self.milestones
+        return power(self.factor, bisect_right(milestones, t), xp)
 
 
 def _milestones(where: str, name: str, value: Any) -> tuple[Length, ...]:
@@ -481,7 +517,7 @@ class ExponentialDecay(Decay):
     """
 
     factor: float = param(real(low=0.0), kw_only=False)
-    per: Length = param(length(1), 1)
+    per: Length = param(length(1), default=1)
 
     def decay(self, t: Any, xp: Any) -> Any:
         return power(self.factor, t / self.per, xp)
@@ -543,7 +579,7 @@ class PowerLaw(Decay):
     """
 
     timescale: Length = param(length(1), kw_only=False)
-    exponent: float = param(real(low=0.0), 0.5)
+    exponent: float = param(real(low=0.0), default=0.5)
 
     def decay(self, t: Any, xp: Any) -> Any:
         del xp
@@ -570,7 +606,8 @@ class PiecewiseLinear(Leaf):
         known: Any = [step for step, _ in self.points if isinstance(step, int)]
         if known != sorted(known):
             raise ArgumentError(
-                f"PiecewiseLinear: 'points' must be in rising order of steps (got {self.points!r})"
+                "PiecewiseLinear: 'points' must be in rising order of steps "
+                f"(got {show(self.points)})"
             )
 
     @property
@@ -586,7 +623,7 @@ class PiecewiseLinear(Leaf):
         points: Any = self.points
         first, height = points[0]
         pieces = [] if first == 0 else [Piece(0, 0, *affine(height))]
-        for (a, start), (b, end) in zip(points, points[1:], strict=False):
+        for (a, start), (b, end) in pairwise(points):
             if a < b:
                 pieces.append(
                     Linear(b - a, start=start, end=end)._program(None, base).shifted(a)[0]
@@ -628,7 +665,7 @@ class Function(Leaf):
     function: Callable[[Any], float] = param(
         lambda where, name, value: _callable(where, name, value), kw_only=False
     )
-    steps: Length | None = param(optional(length()), None)
+    steps: Length | None = param(optional(length()), default=None)
 
     def _program(self, entry: Affine | None, base: Any) -> Program:
         del entry, base
@@ -646,7 +683,10 @@ class Function(Leaf):
 
     def __repr__(self) -> str:
         name = self.name
-        shown = repr(self.function) if name is None else repr(name)
+        # Without an address, so that two processes tell the same function by the same text.
+        own = self.function
+        qualified = getattr(own, "__qualname__", type(own).__qualname__)
+        shown = f"<{own.__module__}.{qualified}>" if name is None else repr(name)
         return f"Function({shown}{'' if self.steps is None else f', steps={self.steps!r}'})"
 
 
@@ -661,7 +701,8 @@ def _callable(where: str, name: str, value: Any) -> Callable[[Any], float]:
         return Function.registered[value]
     if not callable(value):
         raise ArgumentTypeError(f"{where}: '{name}' must be a callable (got {value!r})")
-    return value
+    function: Any = value
+    return function
 
 
 def register(
@@ -682,7 +723,7 @@ def register(
         return lambda f: register(f, name=name)
     function = _callable("register", "function", function)
     key = name or getattr(function, "__name__", None)
-    if not key or not key.isidentifier():
+    if not isinstance(key, str) or not key.isidentifier():
         raise ArgumentError(f"register: 'name' must be an identifier (got {key!r})")
     Function.registered[key] = function
     return function

@@ -1,0 +1,543 @@
+"""Writing a plan's values into parameter groups: fast, in place, and never over a stranger's.
+
+A *slot* is one value of one group: the key, the plan and the base it is a multiple of. Slots
+that share key and plan form a *track*, which evaluates its plan once a step and hands p and q to
+its *writers*, one for the groups of each kind (floats of one base, floats of many, tensors).
+
+Before each write a writer looks whether what it wrote last is still there. For floats that is
+one identity check, since the very object it wrote must be found again; tensors are recognised by
+identity and version counter. Only where that fails are values compared.
+
+Nothing here refers to the optimizer, so a record of what was written can outlive a scheduler.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cadence import _checks
+from cadence._program import Affine, Program
+from cadence.errors import ArgumentError, ArgumentTypeError
+from cadence.schedule import Schedule
+
+__all__ = [
+    "Binding",
+    "Group",
+    "Groups",
+    "Slot",
+    "check_readable",
+    "holds",
+    "number",
+    "part_from",
+    "read",
+]
+
+Group = dict[str, Any]
+Groups = list[list[Group]]
+"""The groups of each optimizer."""
+
+BETAS = {"beta1": 0, "beta2": 1}
+"""Keys that address an entry of the group's `betas` tuple."""
+
+
+def read(group: Group, key: str) -> Any:
+    """The group's present value of `key`: a float, or a tensor as it lies there."""
+    return group["betas"][BETAS[key]] if _in_betas(group, key) else group[key]
+
+
+def number(value: Any) -> float:
+    """A group's value as a float."""
+    return float(value.detach() if isinstance(value, torch.Tensor) else value)
+
+
+def _in_betas(group: Group, key: str) -> bool:
+    """Whether the key is meant for the tuple; some optimizers have a `beta1` of its own."""
+    return key in BETAS and key not in group
+
+
+def _write(group: Group, key: str, value: float) -> None:
+    """Set the group's value: a tensor is written in place, so that compiled steps keep it."""
+    present = read(group, key)
+    if isinstance(present, torch.Tensor):
+        with _mode([present])():
+            present.fill_(value)
+    else:
+        _put(group, key, value)
+
+
+def _mode(tensors: Sequence[torch.Tensor]) -> Callable[[], Any]:
+    """The mode in which these tensors can be written; inference tensors demand their own."""
+    inference = any(tensor.is_inference() for tensor in tensors)
+    return torch.inference_mode if inference else torch.no_grad
+
+
+def _put(group: Group, key: str, value: Any) -> None:
+    """Replace the object under `key`."""
+    if _in_betas(group, key):
+        betas = list(group["betas"])
+        betas[BETAS[key]] = value
+        group["betas"] = type(group["betas"])(betas)
+    else:
+        group[key] = value
+
+
+def check_readable(group: Group, key: str, label: str) -> None:
+    """Raise unless the group has a finite number under `key`."""
+    betas = group.get("betas")
+    try:
+        value = read(group, key)
+    except (KeyError, IndexError):
+        names = [name for name, value in group.items() if _is_number(value)]
+        names += list(BETAS)[: len(betas or ())]
+        hint = _checks.suggest(key, names)
+        if key == "momentum" and betas:
+            hint = "; this optimizer keeps its momentum in 'betas': write beta1=..."
+        raise ArgumentError(
+            f"Scheduler: {label} must have a number {key!r} (it has {', '.join(names)}){hint}"
+        ) from None
+    where = f"Scheduler: {label}[{key!r}]"
+    if not _is_number(value):
+        raise ArgumentTypeError(f"{where} must be a number (got {_checks.given(value)})")
+    if isinstance(value, torch.Tensor) and not value.is_floating_point():
+        raise ArgumentTypeError(f"{where} must be a floating-point tensor (got {value.dtype})")
+    if not math.isfinite(number(value)):
+        raise ArgumentError(f"{where} must be finite (got {number(value)})")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.numel() == 1 and not value.is_complex() and value.dtype != torch.bool
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+@dataclass
+class Slot:
+    """One scheduled value of one group."""
+
+    key: str
+    place: tuple[int, int]
+    """Which optimizer, and which of its groups."""
+    plan: Schedule
+    base: float
+    given: Schedule
+    """The plan before it was resolved, as the state stores it."""
+    written: float = math.nan
+    """The value written last, as the scheduler computed it; NaN before the first write."""
+
+    def at(self, step: int) -> float:
+        """The value at `step`."""
+        return self.plan(step, self.base)
+
+    def terms(self, step: int) -> Affine:
+        """P and q at `step`."""
+        return self.plan.compiled(self.base).at(step)
+
+    def group(self, groups: Groups) -> Group:
+        """The group that holds the value."""
+        optimizer, index = self.place
+        return groups[optimizer][index]
+
+
+class _Floats:
+    """Groups that hold a float and share one base: one value, one loop."""
+
+    __slots__ = ("base", "groups", "key", "last", "slots")
+
+    def __init__(self, key: str, slots: list[Slot], groups: list[Group]) -> None:
+        self.key, self.slots, self.groups = key, slots, groups
+        self.base = slots[0].base
+        self.last = slots[0].written
+        _mark(key, groups, [self.last] * len(groups))
+
+    def write(self, p: float, q: float) -> bool:
+        """Write `p * base + q` everywhere; False where something else than `last` was found."""
+        value = p * self.base + q
+        key, last = self.key, self.last
+        for group in self.groups:
+            if group[key] is not last:
+                return self.revert(value)
+            group[key] = value
+        self.last = value
+        return True
+
+    def revert(self, value: float) -> bool:
+        """Take back a value that only some groups have been given; False, for the caller."""
+        for group in self.groups:
+            if group[self.key] is value:
+                group[self.key] = self.last
+        return False
+
+    def note(self) -> None:
+        for slot in self.slots:
+            slot.written = self.last
+
+
+class _ManyFloats:
+    """Groups that hold a float, with bases of their own."""
+
+    __slots__ = ("bases", "groups", "key", "last", "slots")
+
+    def __init__(self, key: str, slots: list[Slot], groups: list[Group]) -> None:
+        self.key, self.slots, self.groups = key, slots, groups
+        self.bases = [slot.base for slot in slots]
+        self.last = [slot.written for slot in slots]
+        _mark(key, groups, self.last)
+
+    def write(self, p: float, q: float) -> bool:
+        key = self.key
+        values = [p * base + q for base in self.bases]
+        for group, last, value in zip(self.groups, self.last, values, strict=True):
+            if group[key] is not last:
+                return self.revert(values)
+            group[key] = value
+        self.last = values
+        return True
+
+    def revert(self, values: list[float]) -> bool:
+        """Take back values that only some groups have been given; False, for the caller."""
+        for group, last, value in zip(self.groups, self.last, values, strict=True):
+            if group[self.key] is value:
+                group[self.key] = last
+        return False
+
+    def note(self) -> None:
+        for slot, value in zip(self.slots, self.last, strict=True):
+            slot.written = value
+
+
+class _Tensors:
+    """Groups that hold a tensor: all are computed in float64 and copied in one call."""
+
+    __slots__ = (
+        "bases", "groups", "key", "last", "mode", "own", "shaped", "slots", "tensors", "versions",
+    )  # fmt: skip
+
+    def __init__(self, key: str, slots: list[Slot], groups: list[Group]) -> None:
+        self.key, self.slots, self.groups = key, slots, groups
+        self.own: list[torch.Tensor] = [group[key] for group in groups]
+        # Groups may share one tensor (the optimizer's default); it is written once.
+        first = {id(tensor): i for i, tensor in reversed(list(enumerate(self.own)))}
+        chosen = sorted(first.values())
+        self.tensors = [self.own[i] for i in chosen]
+        self.last = [slots[i].written for i in chosen]
+        bases = [slots[i].base for i in chosen]
+        self.bases: Any = bases[0]
+        if len(set(bases)) > 1:
+            self.bases = torch.tensor(bases, dtype=torch.float64)
+        self.shaped = any(tensor.ndim for tensor in self.tensors)
+        self.mode = _mode(self.tensors)
+        held = all(map(holds, self.tensors, self.last))
+        self.versions = _versions(self.tensors) if held else None
+
+    def write(self, p: float, q: float) -> bool:
+        key, tensors, versions = self.key, self.tensors, self.versions
+        for group, tensor in zip(self.groups, self.own):  # noqa: B905 - hot loop
+            if group[key] is not tensor:
+                return False
+        touched = versions is None or versions != _versions(tensors)
+        if touched and not all(map(holds, tensors, self.last)):
+            return False
+        with self.mode():
+            if isinstance(self.bases, float):
+                value = p * self.bases + q
+                self.last = [value] * len(tensors)
+                sources = [torch.scalar_tensor(value, dtype=torch.float64)] * len(tensors)
+            else:
+                values = p * self.bases + q
+                self.last = values.tolist()
+                sources = list(values.unbind())
+            if self.shaped:
+                sources = [v.expand(t.shape) for v, t in zip(sources, tensors, strict=True)]
+            torch._foreach_copy_(tensors, sources)  # pyright: ignore[reportPrivateImportUsage]
+        self.versions = _versions(tensors)
+        return True
+
+    def note(self) -> None:
+        value = {id(t): value for t, value in zip(self.tensors, self.last, strict=True)}
+        for slot, tensor in zip(self.slots, self.own, strict=True):
+            slot.written = value[id(tensor)]
+
+
+class _Others:
+    """Entries of `betas`, and whatever else needs a read and a write of its own."""
+
+    __slots__ = ("groups", "key", "slots")
+
+    def __init__(self, key: str, slots: list[Slot], groups: list[Group]) -> None:
+        self.key, self.slots, self.groups = key, slots, groups
+
+    def write(self, p: float, q: float) -> bool:
+        key = self.key
+        pairs = list(zip(self.slots, self.groups, strict=True))
+        if not all(holds(read(group, key), slot.written) for slot, group in pairs):
+            return False
+        for slot, group in pairs:
+            value = p * slot.base + q
+            _write(group, key, value)
+            slot.written = value
+        return True
+
+    def note(self) -> None:
+        """Slots are kept up to date by each write."""
+
+
+def _mark(key: str, groups: list[Group], written: Sequence[float]) -> None:
+    """Where a group holds the written value, make it the very object, to be known again."""
+    for group, value in zip(groups, written, strict=True):
+        if group[key] == value:
+            group[key] = value
+
+
+def _versions(tensors: list[torch.Tensor]) -> list[int] | None:
+    """The version counters; inference tensors have none, and their values must be compared."""
+    try:
+        return [tensor._version for tensor in tensors]
+    except RuntimeError:
+        return None
+
+
+def holds(found: Any, written: float) -> bool:
+    """Whether `found` is the written value, as far as its precision can tell."""
+    if isinstance(found, torch.Tensor):
+        written = float(torch.tensor(written, dtype=torch.float64).to(found.dtype))
+        found = number(found)
+    return bool(found == written) or (math.isnan(written) and math.isnan(found))
+
+
+NOTHING = (math.nan, math.nan)
+"""P and q that equal no others."""
+
+
+class Track:
+    """Slots with one key and one plan, advanced together."""
+
+    def __init__(self, program: Program, writers: list[Any], *, vigilant: bool) -> None:
+        self.program, self.writers, self.vigilant = program, writers, vigilant
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Forget the place in the program, before a step that may lie behind."""
+        self.stop: float = -math.inf
+        self.still = False
+        self.written = NOTHING
+
+    def locate(self, step: int) -> None:
+        """Find the piece of the program that holds `step`."""
+        i = self.program.index(step)
+        pieces = self.program.pieces
+        _, self.origin, self.p, self.q = pieces[i]
+        self.stop = pieces[i + 1].begin if i + 1 < len(pieces) else math.inf
+        self.still = False
+
+    def advance(self, step: int) -> bool:
+        """Write the values of `step`; False where a foreign value was found."""
+        if step >= self.stop:
+            self.locate(step)
+        elif self.still:
+            return True
+        p, q = self.p, self.q
+        if callable(p) or callable(q):
+            self.written = NOTHING
+            p = p(step - self.origin, math) if callable(p) else p
+            q = q(step - self.origin, math) if callable(q) else q
+        elif self.written == (p, q) and not self.vigilant:
+            self.still = True
+            return True
+        else:
+            self.written = (p, q)
+        for writer in self.writers:  # noqa: SIM110 - hot loop
+            if not writer.write(p, q):
+                return False
+        return True
+
+
+class _ShortTrack(Track):
+    """A track of one float writer, with a short way through a moving p and no q.
+
+    That is nearly every ramp that anybody writes. Subclasses write the loop out, since at one
+    group a call more would be felt.
+    """
+
+    def __init__(self, program: Program, writer: Any, *, vigilant: bool) -> None:
+        super().__init__(program, [writer], vigilant=vigilant)
+        self.writer = writer
+        self.p: Any
+
+    def rewind(self) -> None:
+        super().rewind()
+        self.moving: float = -math.inf
+
+    def locate(self, step: int) -> None:
+        super().locate(step)
+        short = callable(self.p) and not callable(self.q) and self.q == 0.0
+        self.moving = self.stop if short else -math.inf
+
+
+class FloatTrack(_ShortTrack):
+    """Floats of one base."""
+
+    def advance(self, step: int) -> bool:
+        """Write the values of `step`; False where a foreign value was found."""
+        if step >= self.moving:
+            return super().advance(step)
+        writer = self.writer
+        value = self.p(step - self.origin, math) * writer.base
+        key, last = writer.key, writer.last
+        for group in writer.groups:
+            if group[key] is not last:
+                return writer.revert(value)
+            group[key] = value
+        writer.last = value
+        return True
+
+
+class ManyFloatsTrack(_ShortTrack):
+    """Floats with bases of their own."""
+
+    def advance(self, step: int) -> bool:
+        """Write the values of `step`; False where a foreign value was found."""
+        if step >= self.moving:
+            return super().advance(step)
+        writer = self.writer
+        p = self.p(step - self.origin, math)
+        values = [p * base for base in writer.bases]
+        key = writer.key
+        for group, last, value in zip(writer.groups, writer.last, values):  # noqa: B905 - hot loop
+            if group[key] is not last:
+                return writer.revert(values)
+            group[key] = value
+        writer.last = values
+        return True
+
+
+class Binding:
+    """All slots of a scheduler, and the tracks that write them."""
+
+    def __init__(self, slots: list[Slot], groups: Groups, *, vigilant: bool) -> None:
+        """`vigilant`: look at the groups at every step, also where the plan is flat."""
+        self.slots, self.groups, self.vigilant = slots, groups, vigilant
+        self.tracks: list[Track] = []
+
+    def attach(self) -> None:
+        """Sort the slots into tracks for the present groups; no value is changed."""
+        tracks: dict[Any, list[Slot]] = {}
+        programs: dict[Any, Program] = {}
+        for slot in self.slots:
+            program, zero = slot.plan.compiled(slot.base), slot.base == 0.0
+            key = (slot.key, slot.plan, slot.base if program.uses_base or zero else None)
+            if key not in programs:
+                programs[key] = _without_base(program) if zero else program
+            tracks.setdefault(key, []).append(slot)
+        self.tracks = []
+        for key, slots in tracks.items():
+            writers = _writers(key[0], slots, self.groups)
+            short = {_Floats: FloatTrack, _ManyFloats: ManyFloatsTrack}.get(type(writers[0]))
+            if short is not None and len(writers) == 1:
+                track = short(programs[key], writers[0], vigilant=self.vigilant)
+            else:
+                track = Track(programs[key], writers, vigilant=self.vigilant)
+            self.tracks.append(track)
+
+    def advance(self, step: int) -> bool:
+        """Write the values of `step`; False where a foreign value was found."""
+        for track in self.tracks:  # noqa: SIM110 - hot loop
+            if not track.advance(step):
+                return False
+        return True
+
+    def rewind(self) -> None:
+        """Allow the next step to lie behind the present one."""
+        for track in self.tracks:
+            track.rewind()
+
+    def note(self) -> None:
+        """Bring the slots' `written` up to date with the writers."""
+        for track in self.tracks:
+            for writer in track.writers:
+                writer.note()
+
+    def foreign(self) -> list[tuple[Slot, float]]:
+        """The slots whose group no longer holds what was written, with what it holds."""
+        self.note()
+        found = []
+        for slot in self.slots:
+            value = read(slot.group(self.groups), slot.key)
+            if not holds(value, slot.written):
+                found.append((slot, number(value)))
+        return found
+
+    def write(self, step: int, *, but: Sequence[Slot] = ()) -> None:
+        """Write the values of `step` whatever the groups hold, but for some slots."""
+        # Computed before anything is touched, in case a plan's own function raises.
+        spared = set(map(id, but))
+        values = [(slot, slot.at(step)) for slot in self.slots if id(slot) not in spared]
+        _unshare(self.slots, self.groups)
+        for slot, value in values:
+            slot.written = value
+            _write(slot.group(self.groups), slot.key, value)
+        self.attach()
+
+
+def _without_base(program: Program) -> Program:
+    """The program at base 0, where a multiple is nothing even if it has grown to infinity."""
+
+    def nothing(t: Any, xp: Any) -> float:
+        del t, xp
+        return 0.0
+
+    pieces = [piece._replace(p=nothing if callable(piece.p) else 0.0) for piece in program.pieces]
+    return Program(pieces, uses_base=program.uses_base)
+
+
+def _writers(key: str, slots: list[Slot], groups: Groups) -> list[Any]:
+    """Writers for the slots of one track, by what their groups hold."""
+    tensors, others, floats = [], [], []
+    by_base: dict[float, list[Slot]] = {}
+    for slot in slots:
+        if key in BETAS:
+            others.append(slot)
+        elif isinstance(slot.group(groups)[key], torch.Tensor):
+            tensors.append(slot)
+        else:
+            floats.append(slot)
+            by_base.setdefault(slot.base, []).append(slot)
+    # A loop of its own for each base pays while the loops are few or long.
+    few = len(by_base) <= max(1, len(floats) // 8)
+    plain = [(_Floats, same) for same in by_base.values()] if few else [(_ManyFloats, floats)]
+    return [
+        kind(key, chosen, [slot.group(groups) for slot in chosen])
+        for kind, chosen in [*plain, (_Tensors, tensors), (_Others, others)]
+        if chosen
+    ]
+
+
+def part_from(defaults: Group, group: Group, slot: Slot) -> None:
+    """Give an optimizer's defaults a tensor of their own, with the base, if it is the group's."""
+    present = read(group, slot.key)
+    if not isinstance(present, torch.Tensor):
+        return
+    holder = "betas" if _in_betas(defaults, slot.key) else slot.key
+    if holder in defaults and read(defaults, slot.key) is present:
+        own = torch.full_like(present, slot.base, requires_grad=present.requires_grad)
+        _put(defaults, slot.key, own)
+
+
+def _unshare(slots: list[Slot], groups: Groups) -> None:
+    """Give groups their own tensor where one is shared by values that will differ."""
+    owners: dict[int, Slot] = {}
+    for slot in slots:
+        group = slot.group(groups)
+        present = read(group, slot.key)
+        if not isinstance(present, torch.Tensor):
+            continue
+        owner = owners.setdefault(id(present), slot)
+        if (owner.key, owner.plan, owner.base) != (slot.key, slot.plan, slot.base):
+            own = present.detach().clone().requires_grad_(present.requires_grad)
+            _put(group, slot.key, own)
+            owners[id(own)] = slot
