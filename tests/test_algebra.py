@@ -137,8 +137,10 @@ def test_parts_of_parts_are_shares_of_the_run():
     plan = (inner >> cd.Cosine()).resolve(10)
     assert [phase.steps for phase in plan.phases()] == [7, 3]
     assert plan.steps == 10
-    twin = (cd.Linear("10.6%") * cd.Linear("10.7%") >> cd.Hold()).resolve(100)
-    assert twin.steps == 100
+    # The last part's share of 10.7 steps is rounded down, and so is that of both its sides.
+    pair = cd.Linear("10.6%") * cd.Linear("10.7%")
+    plan = (cd.Hold() >> cd.Hold("20.8%") >> cd.Hold("20.8%") >> pair).resolve(100)
+    assert [phase.steps for phase in plan.phases()] == [48, 21, 21, 10]
 
 
 def test_joining_flattens_and_is_associative():
@@ -281,6 +283,17 @@ def test_equal_cycles_are_equal(evaluate):
     first = evaluate(plan, list(range(7)))
     for cycle in (1, 1000, 10**9, 10**14):
         assert evaluate(plan, [7 * cycle + step for step in range(7)]) == first
+
+
+@pytest.mark.parametrize("step", [1e17, 2.0**60, 3e20, 1e100, 1.7e308])
+def test_cycles_are_counted_exactly_however_far(step):
+    """Where steps are coarser than a cycle, the place in the cycle is still exact."""
+    for cycle in (3, 7, 10**6 + 3):
+        plan = cd.OneMinusSqrt(cycle).repeat()
+        expected = plan(int(step) % cycle)
+        assert plan(step) == expected
+        assert close(plan(np.array([step]))[0], expected)
+        assert close(plan(torch.tensor([step], dtype=torch.float64)).item(), expected)
 
 
 @BACKENDS

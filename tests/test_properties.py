@@ -244,12 +244,13 @@ def test_unresolved_plans_say_what_they_lack(plan):
                 question()
 
 
-@given(left=plans(2, length="closed"), right=plans(2, length="closed"), total=st.integers(1, 10**6))
+HALF = plans(2, length="closed", budget=Decimal(50))
+
+
+@given(left=HALF, right=HALF, total=st.integers(1, 10**6))
 def test_joining_is_associative(left, right, total):
     """Brackets do not change a timeline."""
     last = cd.Linear(total, end=0.25)
-    if isinstance(right, cd.Geometric) and right.start is None:
-        return
     assert (left >> right) >> last == left >> (right >> last)
 
 

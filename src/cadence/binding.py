@@ -342,18 +342,19 @@ class Track:
         elif self.still:
             return True
         p, q = self.p, self.q
-        if callable(p) or callable(q):
-            self.written = NOTHING
+        moves = callable(p) or callable(q)
+        if moves:
             p = p(step - self.origin, math) if callable(p) else p
             q = q(step - self.origin, math) if callable(q) else q
         elif self.written == (p, q) and not self.vigilant:
             self.still = True
             return True
-        else:
-            self.written = (p, q)
-        for writer in self.writers:  # noqa: SIM110 - hot loop
+        self.written = NOTHING
+        for writer in self.writers:
             if not writer.write(p, q):
                 return False
+        if not moves:
+            self.written = (p, q)
         return True
 
 

@@ -1,0 +1,189 @@
+"""What is written runs: the fences of the README and the docs, and the doctests of the code."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+from typing import NamedTuple
+
+import matplotlib as mpl
+import pytest
+import torch
+
+import cadence
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+MODULES = [m.name for m in pkgutil.iter_modules(cadence.__path__, prefix="cadence.")]
+FENCE = re.compile(r"^( *)```(python|console)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+
+class Fence(NamedTuple):
+    """A piece of code in a page, with the line that it begins on."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+
+def fences(page: Path) -> list[Fence]:
+    """Find the fences of a page that are promised to run."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Fence(page.name, text[: found.start(3)].count("\n"), found[2], dedent(found[3]))
+        for found in FENCE.finditer(text)
+    ]
+
+
+def run_python(fence: Fence, namespace: dict[str, object]) -> None:
+    """Execute a fence; one that begins with a prompt is a doctest, output included."""
+    if not fence.text.startswith(">>>"):
+        # The blank lines make a traceback name the line of the page.
+        exec(compile("\n" * fence.line + fence.text, fence.page, "exec"), namespace)  # noqa: S102
+        return
+    parser, report = doctest.DocTestParser(), []
+    test = parser.get_doctest(fence.text, namespace, fence.page, fence.page, fence.line)
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(
+        test, out=report.append, clear_globs=False
+    )
+    assert not report, "".join(report)
+    namespace.update(test.globs)
+
+
+def run_console(fence: Fence) -> None:
+    """Execute each `$ cadence ...` of a fence and compare what it prints, where that is shown."""
+    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "80", "MPLBACKEND": "agg"}
+    for part in re.split(r"^\$ ", fence.text, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        words = shlex.split(command)
+        if words[0] != "cadence":
+            continue
+        done = subprocess.run(
+            [sys.executable, "-m", "cadence", *words[1:]],
+            capture_output=True, text=True, check=False, env=environment, encoding="utf-8",
+        )  # fmt: skip
+        where = f"{fence.page}, line {fence.line}: {command}"
+        assert done.returncode == 0, f"{where}\n{done.stdout}{done.stderr}"
+        if expected.strip():
+            assert tidy(done.stdout) == tidy(expected), where
+
+
+def tidy(text: str) -> list[str]:
+    """Split into lines, without the spaces and empty lines at their ends."""
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n").splitlines()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_runs(page, tmp_path, monkeypatch):
+    """A reader who types a page from top to bottom gets what it says."""
+    monkeypatch.chdir(tmp_path)
+    mpl.use("agg")
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for fence in fences(page):
+        if fence.language == "python":
+            run_python(fence, namespace)
+        else:
+            run_console(fence)
+
+
+def test_wrong_page_fails():
+    """The test above can fail: a wrong output and an error are both seen."""
+    with pytest.raises(AssertionError, match="Expected"):
+        run_python(Fence("page.md", 1, "python", ">>> 1 + 1\n3\n"), {})
+    with pytest.raises(ZeroDivisionError):
+        run_python(Fence("page.md", 1, "python", "1 / 0\n"), {})
+    with pytest.raises(AssertionError, match="no-such-command"):
+        run_console(Fence("page.md", 1, "console", "$ cadence no-such-command\n"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    """A link to a file of the repository leads to one that is there."""
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_doctests(module):
+    """The examples in the docstrings give what they show."""
+    mpl.use("agg")
+    failed, _ = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
+    assert failed == 0
+
+
+def test_every_public_name_is_documented():
+    """A name that users may import has its place in the docs."""
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    documented = set(re.findall(r"^\.\. auto\w+:: (?:[\w.]+\.)?(\w+)$", pages, re.MULTILINE))
+    assert {name for name in cadence.__all__ if not name.startswith("_")} <= documented
+
+
+def torch_rows() -> list[tuple[str, str]]:
+    """Read the README's table of torch's schedulers and what to write instead."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(r"^\| `(\w+\(optimizer.*?\))` \| `(.+?)` \|$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), torch_rows(), ids=lambda text: text.split("(")[0])
+def test_table_of_torch_schedulers(theirs, ours):
+    """A row of the README's table gives the same rates as torch over 100 steps."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=0.1, momentum=0.9)
+    scheduler = eval(theirs, vars(torch.optim.lr_scheduler) | {"optimizer": optimizer})  # noqa: S307
+    plan = eval(ours, vars(cadence) | {"__builtins__": {}}).resolve(100)  # noqa: S307
+    for step in range(100):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(plan(step, base=0.1), abs=1e-12)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_table_of_torch_schedulers_is_read():
+    """The rows are found, so the test above does test them."""
+    assert len(torch_rows()) >= 10
+
+
+def test_changelog_has_this_version():
+    """The newest entry of the changelog is this version's."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = [v for v in re.findall(r"^## \[(.+?)\]", text, re.MULTILINE) if v != "Unreleased"]
+    assert versions[0] == cadence.__version__
+
+
+def test_outside_references_are_found(tmp_path):
+    """`make docs` would fail if a page fetched something from, or led to, another host."""
+    check = [sys.executable, str(ROOT / "docs" / "check_offline.py"), str(tmp_path)]
+    page = tmp_path / "page.html"
+    page.write_text('<a href="local.html">http://localhost is only text here</a>')
+    assert subprocess.run(check, check=False, capture_output=True).returncode == 0
+    for reference in (
+        '<script async src="https://cdn.example/x.js">',
+        "<img alt='x' src='//cdn.example/x.png'>",
+        '<link rel="stylesheet" href="http://fonts.example/x.css">',
+        "<style>@import 'https://fonts.example/x.css';</style>",
+        "<style>a { background: url(https://cdn.example/x.png) }</style>",
+    ):
+        page.write_text(reference)
+        assert subprocess.run(check, check=False, capture_output=True).returncode == 1, reference
+
+
+@pytest.mark.slow
+def test_quickstart(tmp_path):
+    """The main example trains, resumes bit for bit in a fresh process, and draws its picture."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "quickstart.py")],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONUTF8": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The same, bit for bit." in done.stdout
+    assert (tmp_path / "quickstart.png").stat().st_size > 50_000
