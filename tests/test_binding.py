@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import warnings
@@ -18,6 +19,12 @@ from optimizers import adamw, advance, groups, held, sgd, snapshot
 from strategies import plans as any_plan
 
 PLAN = cd.Warmup(4) >> cd.Linear(8, end=0.2) >> cd.Hold(5) >> cd.Cosine(8)
+FLATS = [
+    cd.Linear(10, end=0.5) >> cd.Constant(0.95, 5) >> cd.Linear(5),
+    cd.Constant(1, 3) >> cd.Linear(6, end=0.2) >> cd.Constant(1, 4),
+    cd.StepDecay(3, 0.5),
+    cd.Warmup(3).repeat(4),
+]
 EXTERNAL = ["rebase", "override", "error"]
 
 
@@ -637,3 +644,75 @@ def test_tensors_on_another_device():
     for step in range(28):
         assert close(held(optimizer), [PLAN(step, 0.5), PLAN(step, 0.25)])
         scheduler.seek(step + 1)
+
+
+# Everything together.
+
+EVENTS = [
+    *["step"] * 3, "seek", "add", "edit", "equal", "load", "reload", "resume", "copy", "rebase",
+    "question",
+]  # fmt: skip
+
+
+@settings(max_examples=100)
+@given(st.data(), st.lists(st.sampled_from(EVENTS), max_size=12))
+def test_any_history_ends_where_the_plan_is(data, history):
+    """After any steps, edits, loads, copies and new groups the values are the plan's."""
+    dtype = data.draw(st.sampled_from([None, torch.float64]))
+    plan = data.draw(st.sampled_from([PLAN, *FLATS]))
+    bases = data.draw(st.lists(st.sampled_from([0.5, 0.3, 1.7]), min_size=1, max_size=4))
+    options = {"weight_decay": cd.Linear(9), "external": data.draw(st.sampled_from(EXTERNAL))}
+
+    def build():
+        optimizer = sgd(*bases, dtype=dtype, weight_decay=0.1)
+        scheduler = Scheduler(optimizer, lr=plan, **options)
+        optimizer.step()
+        return optimizer, scheduler
+
+    optimizer, scheduler = build()
+    # Until the next write an edit cannot be told from what was loaded.
+    step, loaded = 0, False
+    for event in history:
+        visible = options["external"] == "rebase" and plan(step) >= 0.01 and not loaded
+        if event == "step":
+            advance(scheduler)
+            step += 1
+        elif event == "seek":
+            step = data.draw(st.integers(0, 30))
+            scheduler.seek(step)
+        elif event == "add":
+            bases.append(data.draw(st.sampled_from([0.5, 0.9])))
+            optimizer.add_param_group(groups(bases[-1:], dtype)[0] | {"weight_decay": 0.1})
+            scheduler.state_dict()
+        elif event == "equal" or (event == "edit" and visible):
+            i, factor = data.draw(st.integers(0, len(bases) - 1)), 0.5 if event == "edit" else 1.0
+            group = optimizer.param_groups[i]
+            if dtype is not None and data.draw(st.booleans()):
+                group["lr"].mul_(factor)
+            else:
+                group["lr"] = group["lr"] * factor
+            if event == "edit":
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ExternalChangeWarning)
+                    found = scheduler.base_lrs
+                assert close(found[i], bases[i] * factor)
+                bases[i] = found[i]
+        elif event == "load":
+            optimizer.load_state_dict(optimizer.state_dict())
+        elif event == "reload":
+            scheduler.load_state_dict(scheduler.state_dict())
+        elif event == "resume":
+            state = scheduler.state_dict()
+            optimizer, scheduler = build()
+            scheduler.load_state_dict(state)
+        elif event == "copy":
+            optimizer, scheduler = copy.deepcopy((optimizer, scheduler))
+        elif event == "rebase":
+            bases = [data.draw(st.sampled_from([0.5, 0.2])) for _ in bases]
+            scheduler.base_lrs = bases
+        elif event == "question":
+            assert scheduler.value_at(9, group=-1) == plan(9, bases[-1])
+        loaded = event == "load" or (loaded and event in ("edit", "equal", "copy", "question"))
+        assert scheduler.last_epoch == step
+        assert held(optimizer) == [plan(step, base) for base in bases], event
+        assert held(optimizer, "weight_decay") == [cd.Linear(9)(step, 0.1)] * len(bases)

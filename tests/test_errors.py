@@ -521,6 +521,8 @@ one_cycle(div=0)
     ArgumentError: one_cycle: 'div' must be > 0 (got 0)
 one_cycle(final_div=-1)
     ArgumentError: one_cycle: 'final_div' must be > 0 (got -1)
+one_cycle(div=1e-200, final_div=1e-200)
+    ArgumentError: Cosine: 'end' must be finite (got inf)
 one_cycle(momentum=0.9)
     ArgumentError: one_cycle: 'momentum' must be two numbers, at the ends and at the peak (got
         0.9); write (0.95, 0.85)
@@ -534,6 +536,9 @@ one_cycle("60%", three_phase=True)
 one_cycle(None)
     ArgumentError: Sequence: at most one phase may be without a length (got Cosine(start=0.04,
         end=1) and Cosine(end=4e-06)); give all but one of them steps
+Cosine().repeat(9000, over="50%").repeat(9000, over=10_000_000)
+    ArgumentError: repeat: the cycles must come to at most 131072 phases (got 81000000); repeat
+        less often, or give the plan a length of its own
 sgdr(0)
     ArgumentError: sgdr: 'first' must be >= 1 (got 0)
 sgdr()
@@ -544,6 +549,8 @@ sgdr(0, warmup=5)
 sgdr(10, warmup=20)
     ArgumentError: Warmup(20) >> Cosine(): the phases must fit into the run (they need 20 steps
         of 10); shorten them or lengthen the run
+sgdr(10, warmup="3ep")
+    ArgumentError: sgdr: 'warmup' must be steps or a percentage of the cycle (got '3ep')
 sgdr("10%", warmup=5)
     ArgumentError: sgdr: 'first' must be a number of steps where 'warmup' is given (got '10%')
 sgdr(10.0)

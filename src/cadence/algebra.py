@@ -34,6 +34,9 @@ from cadence.schedule import REST, Schedule, durations, half_up, why_unresolved
 
 __all__ = ["Clip", "Product", "Repeat", "Sequence", "Sum"]
 
+MOST_PHASES = 1 << 17
+"""How many phases the cycles that are fitted to a length may come to: each is compiled."""
+
 UNKNOWN = Affine(math.nan, math.nan)
 """A level of which nothing is known before the base is."""
 
@@ -444,6 +447,11 @@ class Repeat(_Wrapper):
                 f"{'are fitted to a length' if self._fitted else 'grow'} (got {times})"
             )
         self._check_length()
+        if self._fitted and _phases(self) > MOST_PHASES:
+            raise ArgumentError(
+                f"repeat: the cycles must come to at most {MOST_PHASES} phases (got "
+                f"{_phases(self)}); repeat less often, or give the plan a length of its own"
+            )
         if self._fitted and self._lacking() is None:
             self.compiled()
 
@@ -566,6 +574,18 @@ class Repeat(_Wrapper):
             if value != default:
                 shown.append(f"{name}={show(value)}")
         return f"{self.plan._bracketed(3)}.repeat({', '.join(shown)})"
+
+
+def _phases(value: Any) -> int:
+    """How many phases a plan has once its fitted cycles are written out."""
+    if isinstance(value, Repeat) and value._fitted:
+        return (value.times or 1) * _phases(value.plan)
+    if isinstance(value, tuple):
+        return sum(map(_phases, value))
+    if isinstance(value, _Composite):
+        fields = (getattr(value, item.name) for item in dataclasses.fields(value))  # pyright: ignore
+        return max(1, sum(map(_phases, fields)))
+    return int(isinstance(value, Schedule))
 
 
 def _drawn(term: Term, end: float, scale: float) -> Term:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from cadence import _checks
-from cadence.errors import ArgumentError
+from cadence.errors import ArgumentError, UnresolvedError
 from cadence.horizon import Duration, Length, as_length
 from cadence.levels import Level, absolute
 from cadence.schedule import Schedule
@@ -176,7 +176,9 @@ def one_cycle(
             f"(got {momentum!r}); write (0.95, 0.85)"
         )
     high, low = (absolute(_checks.number("one_cycle", "momentum", value)) for value in momentum)
-    start, last = 1.0 / div, 1.0 / (div * final_div)
+    # One after the other: the product of two tiny divisors would be 0.
+    start = 1.0 / div
+    last = start / final_div
     up = ramp(warmup, start=start, end=1.0)
     faster = ramp(warmup, start=high, end=low)
     if three_phase:
@@ -224,7 +226,12 @@ def sgdr(
             raise ArgumentError(
                 f"sgdr: 'first' must be a number of steps where 'warmup' is given (got {length!r})"
             )
-        body = body if length is None else body.resolve(length)
+        try:
+            body = body if length is None else body.resolve(length)
+        except UnresolvedError:
+            raise ArgumentError(
+                f"sgdr: 'warmup' must be steps or a percentage of the cycle (got {warmup!r})"
+            ) from None
     return body.repeat(times, length_mult=t_mult, peak_mult=peak_mult)
 
 
