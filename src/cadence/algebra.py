@@ -583,7 +583,7 @@ def _phases(value: Any) -> int:
     if isinstance(value, tuple):
         return sum(map(_phases, value))
     if isinstance(value, _Composite):
-        fields = (getattr(value, item.name) for item in dataclasses.fields(value))  # pyright: ignore
+        fields = (getattr(value, item.name) for item in dataclasses.fields(value))  # pyright: ignore[reportArgumentType]
         return max(1, sum(map(_phases, fields)))
     return int(isinstance(value, Schedule))
 
