@@ -181,34 +181,28 @@ class _Floats:
 class _ManyFloats:
     """Groups that hold a float, with bases of their own."""
 
-    __slots__ = ("bases", "groups", "key", "last", "slots")
+    __slots__ = ("cells", "key", "slots")
 
     def __init__(self, key: str, slots: list[Slot], groups: list[Group]) -> None:
-        self.key, self.slots, self.groups = key, slots, groups
-        self.bases = [slot.base for slot in slots]
-        self.last = [slot.written for slot in slots]
-        _mark(key, groups, self.last)
+        self.key, self.slots = key, slots
+        _mark(key, groups, [slot.written for slot in slots])
+        # Group, base and value written last: one list each, which is quicker than three.
+        self.cells: list[list[Any]] = [
+            [group, slot.base, slot.written] for slot, group in zip(slots, groups, strict=True)
+        ]
 
     def write(self, p: float, q: float) -> bool:
         key = self.key
-        values = [p * base + q for base in self.bases]
-        for group, last, value in zip(self.groups, self.last, values, strict=True):
+        for cell in self.cells:
+            group, base, last = cell
             if group[key] is not last:
-                return self.revert(values)
-            group[key] = value
-        self.last = values
+                return False
+            cell[2] = group[key] = p * base + q
         return True
 
-    def revert(self, values: list[float]) -> bool:
-        """Take back values that only some groups have been given; False, for the caller."""
-        for group, last, value in zip(self.groups, self.last, values, strict=True):
-            if group[self.key] is value:
-                group[self.key] = last
-        return False
-
     def note(self) -> None:
-        for slot, value in zip(self.slots, self.last, strict=True):
-            slot.written = value
+        for slot, (_, _, last) in zip(self.slots, self.cells, strict=True):
+            slot.written = last
 
 
 class _Tensors:
@@ -407,13 +401,12 @@ class ManyFloatsTrack(_ShortTrack):
             return super().advance(step)
         writer = self.writer
         p = self.p(step - self.origin, math)
-        values = [p * base for base in writer.bases]
         key = writer.key
-        for group, last, value in zip(writer.groups, writer.last, values):  # noqa: B905 - hot loop
+        for cell in writer.cells:
+            group, base, last = cell
             if group[key] is not last:
-                return writer.revert(values)
-            group[key] = value
-        writer.last = values
+                return False
+            cell[2] = group[key] = p * base
         return True
 
 
