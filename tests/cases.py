@@ -15,7 +15,7 @@ from typing import Any
 import cadence as cd
 from cadence import Schedule, absolute, recipes
 
-ABSTRACT = {"Leaf", "Ramp", "Decay"}
+ABSTRACT = {"Leaf", "Ramp", "Decay", "Piecewise"}
 """Kinds that only exist to be subclassed."""
 
 
@@ -129,9 +129,15 @@ CASES = [
     Case("PiecewiseLinear", cd.PiecewiseLinear([(0, 0.1), (10, 1), (30, 0)]),
          "PiecewiseLinear(((0, 0.1), (10, 1), (30, 0)))", 30, base=2.0,
          values={0: 0.2, 5: 1.1, 10: 2.0, 20: 1.0, 30: 0.0, 99: 0.0}),
+    Case("PiecewiseLinear", cd.PiecewiseLinear(((-2, 0), (2, 1), (2.5, 0.5), (12.5, 0))),
+         "PiecewiseLinear(((-2, 0), (2, 1), (2.5, 0.5), (12.5, 0)))", 13, base=2.0,
+         values={0: 1.0, 1: 1.5, 2: 2.0, 3: 0.95, 10: 0.25, 12: 0.05, 13: 0.0, 99: 0.0}),
     Case("PiecewiseLinear", cd.PiecewiseLinear(((4, 0.5), (8, 1), (8, absolute(0.2)), (10, 0.2))),
          "PiecewiseLinear(((4, 0.5), (8, 1), (8, absolute(0.2)), (10, 0.2)))", 10, base=2.0,
          values={0: 1.0, 4: 1.0, 6: 1.5, 8: 0.2, 9: 0.3, 10: 0.4, 99: 0.4}),
+    Case("PiecewiseCosine", cd.PiecewiseCosine(((0, 0.1), (10, 1), (30.5, 0))),
+         "PiecewiseCosine(((0, 0.1), (10, 1), (30.5, 0)))", 31, base=2.0,
+         values={0: 0.2, 5: 1.1, 10: 2.0, 30: 0.002934198816259559, 31: 0.0, 99: 0.0}),
     Case("Function", cd.Function(three_halvings), "Function('three_halvings')", None, base=0.8,
          values={0: 0.8, 9: 0.8, 10: 0.4, 25: 0.2, 1e15: 0.1}),
     Case("Function", cd.Function("three_halvings", steps=15),

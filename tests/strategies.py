@@ -19,6 +19,7 @@ import cadence as cd
 from cadence import Horizon, Schedule, absolute
 from cadence.errors import ArgumentError
 from cadence.levels import Level
+from cadence.shapes import Piecewise
 from cases import three_halvings
 
 T = TypeVar("T")
@@ -51,7 +52,9 @@ DECAYS: dict[type[cd.Decay], dict[str, st.SearchStrategy]] = {
     cd.InverseSqrt: {"timescale": PERIOD},
     cd.PowerLaw: {"timescale": PERIOD, "exponent": st.floats(0, 4)},
 }
-POINTS = st.lists(st.integers(0, 90), min_size=1, max_size=4).map(sorted)
+POINTS = st.lists(
+    st.integers(0, 90) | st.integers(-80, 360).map(lambda k: k / 4), min_size=1, max_size=4
+).map(sorted)
 
 
 @cache
@@ -89,7 +92,7 @@ def shapes(
     if length != "open":
         kinds += [*DECAYS, cd.Function]
     if length == "closed" and not least:
-        kinds.append(cd.PiecewiseLinear)
+        kinds += [cd.PiecewiseLinear, cd.PiecewiseCosine]
     kind = draw(st.sampled_from(kinds))
     if kind is cd.Hold:
         return cd.Hold(steps)
@@ -97,8 +100,8 @@ def shapes(
         return cd.Constant(draw(level), steps)
     if kind is cd.Function:
         return cd.Function(three_halvings, steps=steps)
-    if kind is cd.PiecewiseLinear:
-        return cd.PiecewiseLinear(tuple((step, draw(level)) for step in draw(POINTS)))
+    if issubclass(kind, Piecewise):
+        return kind(tuple((step, draw(level)) for step in draw(POINTS)))
     if kind is cd.Geometric:
         start, end = draw(POSITIVE), draw(POSITIVE)
         if only_relative or draw(st.booleans()):

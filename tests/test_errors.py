@@ -210,10 +210,16 @@ PiecewiseLinear(((10, 1), (0, 0)))
     ArgumentError: PiecewiseLinear: 'points' must be in rising order of steps (got ((10, 1), (0,
         0)))
 PiecewiseLinear(((0, 1), (-1, 0)))
-    ArgumentError: PiecewiseLinear: 'points' must be >= 0 (got -1)
-PiecewiseLinear(((0, 1), (2.5, 0)))
+    ArgumentError: PiecewiseLinear: 'points' must be in rising order of steps (got ((0, 1), (-1,
+        0)))
+PiecewiseLinear(((0, 1), (inf, 0)))
+    ArgumentError: PiecewiseLinear: 'points' must be finite (got inf)
+PiecewiseLinear(((0, 1), (True, 0)))
     ArgumentTypeError: PiecewiseLinear: 'points' must be a whole number of steps or a duration
-        such as '5%', '3ep', '4Ksamples' or '2Btok' (got 2.5)
+        such as '5%', '3ep', '4Ksamples' or '2Btok' (got True)
+PiecewiseCosine(((2.5, 1), (2, 0)))
+    ArgumentError: PiecewiseCosine: 'points' must be in rising order of steps (got ((2.5, 1),
+        (2, 0)))
 PiecewiseLinear(((0, 1), (5, nan)))
     ArgumentError: PiecewiseLinear: 'points' must be finite (got nan)
 Function(0.5)

@@ -167,6 +167,10 @@ SENTENCES = [
         cd.PiecewiseLinear(tuple((10 * i, i % 2) for i in range(8))),
         "Go in straight lines through 8 points, from 0 at step 0 to the full rate at step 70.",
     ),
+    (
+        cd.PiecewiseCosine(((0, 0.1), (2.5, 1))),
+        "Go in half cosines through 10% of the full rate at step 0 and the full rate at step 2.5.",
+    ),
     (cd.Function(three_halvings, steps=40), "Follow the function three_halvings for 40 steps."),
     (
         cd.noam(512, 100),

@@ -18,6 +18,7 @@ from cadence.algebra import Clip, Product, Repeat, Sequence, Sum
 from cadence.errors import ArgumentError, UnresolvedError
 from cadence.horizon import tile
 from cadence.levels import Absolute
+from cadence.shapes import Piecewise
 from cases import close
 from strategies import plans, resolved, scalars
 
@@ -80,6 +81,24 @@ def test_numbers_and_arrays_agree(made, data, base):
         assert all(close(a, b, 100 * scale) for a, b in zip(got.tolist(), expected, strict=True))
 
 
+@given(made=resolved(), data=st.data(), base=st.sampled_from(BASES))
+def test_a_closer_look_shows_the_same_values(made, data, base):
+    """The engine walks along the simplest pieces; these say what the whole program says."""
+    _, plan, _ = made
+    program, scale = plan.compiled(base), 100 * scale_of(plan, base)
+    step = data.draw(st.integers(0, 2_000))
+    for _ in range(5):
+        piece, stop = program.around(step)
+        assert piece.begin <= step < stop
+        last = math.ceil(min(stop, step + 1_000)) - 1
+        for t in {step, (step + last) // 2, last}:
+            pairs = zip(piece.affine(t), program.at(t), strict=True)
+            assert all(close(a, b, scale) for a, b in pairs)
+        if stop == math.inf:
+            break
+        step = math.ceil(stop)
+
+
 @given(made=resolved(), data=st.data())
 def test_the_end_is_held_for_good(made, data):
     """Past the end of a plan that has one, the value is that of the end, bit for bit."""
@@ -137,7 +156,7 @@ def carries_on(plan: Schedule) -> bool:
 
 def jumps(plan: Schedule) -> bool:
     """Whether a phase may jump by itself: a drop, a restart, two points at one step."""
-    if isinstance(plan, (cd.StepDecay, cd.MultiStepDecay, cd.Function, cd.PiecewiseLinear, Repeat)):
+    if isinstance(plan, (cd.StepDecay, cd.MultiStepDecay, cd.Function, Piecewise, Repeat)):
         return True
     if isinstance(plan, Sequence):
         return True  # its own joints are looked at one by one

@@ -34,6 +34,10 @@ class Piece(NamedTuple):
     p: Term
     q: Term
 
+    def shifted(self, by: float) -> Piece:
+        """The piece, starting `by` steps later."""
+        return self._replace(begin=self.begin + by, origin=self.origin + by)
+
     @property
     def flat(self) -> bool:
         return not (callable(self.p) or callable(self.q))
@@ -47,15 +51,31 @@ class Piece(NamedTuple):
         )
 
 
+Around = Callable[[float], tuple[Piece, float]]
+"""From a step to the piece that holds it and the step at which the next begins."""
+
+
 class Program:
-    """The pieces of a plan; the last one goes on for ever."""
+    """The pieces of a plan; the last one goes on for ever.
 
-    __slots__ = ("begins", "pieces", "uses_base")
+    A piece may hold much: all cycles of a repeated plan, each drop of a staircase. Whoever walks
+    through the steps asks :meth:`around` for the part at hand, which such plans define.
+    """
 
-    def __init__(self, pieces: Iterable[Piece], *, uses_base: bool = False) -> None:
+    __slots__ = ("_around", "begins", "pieces", "uses_base")
+
+    def __init__(
+        self, pieces: Iterable[Piece], *, uses_base: bool = False, around: Around | None = None
+    ) -> None:
         self.pieces = list(pieces)
         self.begins = [piece.begin for piece in self.pieces]
         self.uses_base = uses_base
+        self._around = around
+
+    @property
+    def narrows(self) -> bool:
+        """Whether there is more to be seen of a piece by looking closer."""
+        return self._around is not None
 
     @property
     def end(self) -> float:
@@ -71,6 +91,15 @@ class Program:
     def index(self, t: float) -> int:
         """Index of the piece that holds the scalar step `t`."""
         return bisect_right(self.begins, t) - 1
+
+    def around(self, t: float) -> tuple[Piece, float]:
+        """The simplest piece that holds the scalar step `t`, and the step at which it ends."""
+        i = self.index(t)
+        end = self.begins[i + 1] if i + 1 < len(self.begins) else math.inf
+        if self._around is None:
+            return self.pieces[i], end
+        piece, stop = self._around(t)
+        return piece, min(stop, end)
 
     def at(self, t: float) -> Affine:
         """P and q at the scalar step `t`."""
@@ -107,7 +136,7 @@ class Program:
 
     def shifted(self, by: float) -> list[Piece]:
         """The pieces, starting at step `by` instead of 0."""
-        return [Piece(begin + by, origin + by, p, q) for begin, origin, p, q in self.pieces]
+        return [piece.shifted(by) for piece in self.pieces]
 
     def merged(
         self,
@@ -115,14 +144,24 @@ class Program:
         combine: Callable[[tuple[Term, Term], tuple[Term, Term]], tuple[Term, Term]],
     ) -> Program:
         """Both programs on one time axis, their terms put together by `combine`."""
-        pieces = []
-        for begin in sorted({*self.begins, *other.begins}):
-            left, right = (
+
+        def both(begin: float, left: Piece, right: Piece) -> Piece:
+            terms = (
                 (_moved(piece.p, begin - piece.origin), _moved(piece.q, begin - piece.origin))
-                for piece in (self.pieces[self.index(begin)], other.pieces[other.index(begin)])
+                for piece in (left, right)
             )
-            pieces.append(Piece(begin, begin, *combine(left, right)))
-        return Program(pieces, uses_base=self.uses_base or other.uses_base)
+            return Piece(begin, begin, *combine(*terms))
+
+        def around(t: float) -> tuple[Piece, float]:
+            (left, end), (right, stop) = self.around(t), other.around(t)
+            return both(max(left.begin, right.begin), left, right), min(end, stop)
+
+        begins = sorted({*self.begins, *other.begins})
+        return Program(
+            (both(b, self.pieces[self.index(b)], other.pieces[other.index(b)]) for b in begins),
+            uses_base=self.uses_base or other.uses_base,
+            around=around if self.narrows or other.narrows else None,
+        )
 
 
 def _affine_value(p: Any, q: Any, base: Any, xp: Any) -> Any:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, ClassVar, Self
 
 from cadence import _checks
@@ -178,13 +180,23 @@ class Sequence(_Composite):
 
     def _program(self, entry: Affine | None, base: Any) -> Program:
         pieces: list[Piece] = []
-        uses_base = False
+        parts: list[tuple[int, Program]] = []
         for _, begin, program in self._timeline(base, entry):
             while pieces and pieces[-1].begin >= begin:
                 pieces.pop()
             pieces += program.shifted(begin)
-            uses_base |= program.uses_base
-        return Program(pieces, uses_base=uses_base)
+            parts.append((begin, program))
+
+        def around(t: float) -> tuple[Piece, float]:
+            begin, program = parts[bisect_right(parts, t, key=itemgetter(0)) - 1]
+            piece, stop = program.around(t - begin)
+            return piece.shifted(begin), stop + begin
+
+        return Program(
+            pieces,
+            uses_base=any(program.uses_base for _, program in parts),
+            around=around if any(program.narrows for _, program in parts) else None,
+        )
 
     def __repr__(self) -> str:
         return " >> ".join(part._bracketed(1) for part in self.parts)
@@ -525,7 +537,12 @@ class Repeat(_Wrapper):
             if steps:
                 pieces += [
                     Piece(
-                        b, o, *(_drawn(term, e, scale) for e, term in zip(exit_, pq, strict=True))
+                        b,
+                        o,
+                        *(
+                            term if self.peak_mult == 1.0 else _drawn(term, e, scale)
+                            for e, term in zip(exit_, pq, strict=True)
+                        ),
                     )
                     for b, o, *pq in program.shifted(begin)
                     if b < begin + steps
@@ -562,10 +579,31 @@ class Repeat(_Wrapper):
 
         p, q = (repeated(inner.term(n), e) for n, e in zip("pq", exit_, strict=True))
         pieces = [Piece(0, 0, p, q)]
+        total: Any = math.inf
         if self.times is not None:
-            total: Any = self.steps
+            total = self.steps
             pieces.append(Piece(total, total, *exit_))
-        return Program(pieces, uses_base=inner.uses_base)
+
+        def around(t: float) -> tuple[Piece, float]:
+            if t >= total:
+                return pieces[-1], math.inf
+            i, local = place(t, math)
+            piece, stop = inner.around(local)
+            terms: Any = piece[2:]
+            if k != 1.0:
+                terms = [_drawn(x, e, power(k, i, math)) for x, e in zip(terms, exit_, strict=True)]
+            if self.length_mult == 1.0:
+                begin, stop = i * cycle, min(stop, cycle)
+                return Piece(begin + piece.begin, begin + piece.origin, *terms), begin + stop
+            if piece.begin > 0 or stop < cycle:
+                return pieces[
+                    0
+                ], total  # where a part of a longer cycle ends, rounding would decide
+            begin, scale = begins[i], lengths[i]
+            terms = [_stretched(term, scale, piece.origin) for term in terms]
+            return Piece(begin, begin, *terms), begins[i + 1] if i + 1 < len(begins) else total
+
+        return Program(pieces, uses_base=inner.uses_base, around=around)
 
     def __repr__(self) -> str:
         shown = [] if self.times is None else [str(self.times)]
@@ -590,11 +628,16 @@ def _phases(value: Any) -> int:
 
 def _drawn(term: Term, end: float, scale: float) -> Term:
     """The term with its distance from `end` scaled."""
-    if scale == 1.0:
-        return term
     if not callable(term):
         return end + product(term - end, scale, math)
     return lambda t, xp: end + product(term(t, xp) - end, scale, xp)
+
+
+def _stretched(term: Term, scale: float, origin: float) -> Term:
+    """The term at `t / scale`, from its origin."""
+    if not callable(term):
+        return term
+    return lambda t, xp: term(t / scale - origin, xp)
 
 
 def _begins(cycle: int, ratio: Fraction, times: int | None) -> list[float]:

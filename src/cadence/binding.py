@@ -17,7 +17,7 @@ import math
 import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -35,6 +35,7 @@ __all__ = [
     "holds",
     "number",
     "part_from",
+    "put",
     "read",
 ]
 
@@ -61,14 +62,17 @@ def _in_betas(group: Group, key: str) -> bool:
     return key in BETAS and key not in group
 
 
-def _write(group: Group, key: str, value: float) -> None:
+def put(group: Group, key: str, value: float | torch.Tensor) -> None:
     """Set the group's value: a tensor is written in place, so that compiled steps keep it."""
+    if isinstance(group.get(key), float):
+        group[key] = value
+        return
     present = read(group, key)
     if isinstance(present, torch.Tensor):
         with _mode([present])():
             present.fill_(value)
     else:
-        _put(group, key, value)
+        _replace(group, key, value)
 
 
 def _mode(tensors: Sequence[torch.Tensor]) -> Callable[[], Any]:
@@ -77,7 +81,7 @@ def _mode(tensors: Sequence[torch.Tensor]) -> Callable[[], Any]:
     return torch.inference_mode if inference else torch.no_grad
 
 
-def _put(group: Group, key: str, value: Any) -> None:
+def _replace(group: Group, key: str, value: Any) -> None:
     """Replace the object under `key`."""
     if _in_betas(group, key):
         betas = list(group["betas"])
@@ -130,11 +134,11 @@ class Slot:
     written: float = math.nan
     """The value written last, as the scheduler computed it; NaN before the first write."""
 
-    def at(self, step: int) -> float:
+    def at(self, step: float) -> float:
         """The value at `step`."""
         return self.plan(step, self.base)
 
-    def terms(self, step: int) -> Affine:
+    def terms(self, step: float) -> Affine:
         """P and q at `step`."""
         return self.plan.compiled(self.base).at(step)
 
@@ -164,6 +168,13 @@ class _Floats:
                 return self.revert(value)
             group[key] = value
         self.last = value
+        return True
+
+    def holds(self) -> bool:
+        key, last = self.key, self.last
+        for group in self.groups:  # noqa: SIM110 - hot loop
+            if group[key] is not last:
+                return False
         return True
 
     def revert(self, value: float) -> bool:
@@ -200,6 +211,10 @@ class _ManyFloats:
             cell[2] = group[key] = p * base + q
         return True
 
+    def holds(self) -> bool:
+        key = self.key
+        return all(group[key] is last for group, _, last in self.cells)
+
     def note(self) -> None:
         for slot, (_, _, last) in zip(self.slots, self.cells, strict=True):
             slot.written = last
@@ -230,13 +245,9 @@ class _Tensors:
         self.versions = _versions(self.tensors) if held else None
 
     def write(self, p: float, q: float) -> bool:
-        key, tensors, versions = self.key, self.tensors, self.versions
-        for group, tensor in zip(self.groups, self.own):  # noqa: B905 - hot loop
-            if group[key] is not tensor:
-                return False
-        touched = versions is None or versions != _versions(tensors)
-        if touched and not all(map(holds, tensors, self.last)):
+        if not self.holds():
             return False
+        tensors = self.tensors
         with self.mode():
             if isinstance(self.bases, float):
                 value = p * self.bases + q
@@ -251,6 +262,14 @@ class _Tensors:
             torch._foreach_copy_(tensors, sources)  # pyright: ignore[reportPrivateImportUsage]
         self.versions = _versions(tensors)
         return True
+
+    def holds(self) -> bool:
+        key, tensors, versions = self.key, self.tensors, self.versions
+        for group, tensor in zip(self.groups, self.own):  # noqa: B905 - hot loop
+            if group[key] is not tensor:
+                return False
+        touched = versions is None or versions != _versions(tensors)
+        return not touched or all(map(holds, tensors, self.last))
 
     def note(self) -> None:
         value = {id(t): value for t, value in zip(self.tensors, self.last, strict=True)}
@@ -267,15 +286,18 @@ class _Others:
         self.key, self.slots, self.groups = key, slots, groups
 
     def write(self, p: float, q: float) -> bool:
-        key = self.key
-        pairs = list(zip(self.slots, self.groups, strict=True))
-        if not all(holds(read(group, key), slot.written) for slot, group in pairs):
+        if not self.holds():
             return False
-        for slot, group in pairs:
+        key = self.key
+        for slot, group in zip(self.slots, self.groups, strict=True):
             value = p * slot.base + q
-            _write(group, key, value)
+            put(group, key, value)
             slot.written = value
         return True
+
+    def holds(self) -> bool:
+        pairs = zip(self.slots, self.groups, strict=True)
+        return all(holds(read(group, self.key), slot.written) for slot, group in pairs)
 
     def note(self) -> None:
         """Slots are kept up to date by each write."""
@@ -321,39 +343,45 @@ class Track:
         self.still = False
         self.written = NOTHING
 
-    def locate(self, step: int) -> None:
+    def locate(self, step: float) -> None:
         """Find the piece of the program that holds `step`."""
-        i = self.program.index(step)
-        pieces = self.program.pieces
-        _, self.origin, self.p, self.q = pieces[i]
-        self.stop = pieces[i + 1].begin if i + 1 < len(pieces) else math.inf
+        (_, self.origin, self.p, self.q), self.stop = self.program.around(step)
         self.still = False
 
-    def advance(self, step: int) -> bool:
+    def advance(self, step: float) -> bool:
         """Write the values of `step`; False where a foreign value was found."""
         if step >= self.stop:
             self.locate(step)
         elif self.still:
-            return True
-        p, q = self.p, self.q
-        moves = callable(p) or callable(q)
-        if moves:
-            p = p(step - self.origin, math) if callable(p) else p
-            q = q(step - self.origin, math) if callable(q) else q
-        elif self.written == (p, q) and not self.vigilant:
+            return not self.vigilant or self.holds()
+        p, q = self.terms(step)
+        moves = callable(self.p) or callable(self.q)
+        if not moves and self.written == (p, q):
             self.still = True
-            return True
+            return not self.vigilant or self.holds()
         self.written = NOTHING
         for writer in self.writers:
             if not writer.write(p, q):
                 return False
         if not moves:
             self.written = (p, q)
+            self.still = True
         return True
+
+    def terms(self, step: float) -> tuple[float, float]:
+        """P and q at `step`."""
+        if step >= self.stop:
+            self.locate(step)
+        p, q, t = self.p, self.q, step - self.origin
+        return p(t, math) if callable(p) else p, q(t, math) if callable(q) else q
+
+    def holds(self) -> bool:
+        """Whether the groups still hold what was written last."""
+        return all(writer.holds() for writer in self.writers)
 
 
 class _ShortTrack(Track):
-    """A track of one float writer, with a short way through a moving p and no q.
+    """A track of one float writer, with a short way where p moves.
 
     That is nearly every ramp that anybody writes. Subclasses write the loop out, since at one
     group a call more would be felt.
@@ -363,26 +391,30 @@ class _ShortTrack(Track):
         super().__init__(program, [writer], vigilant=vigilant)
         self.writer = writer
         self.p: Any
+        self.q: Any
+
+    def holds(self) -> bool:
+        return self.writer.holds()
 
     def rewind(self) -> None:
         super().rewind()
         self.moving: float = -math.inf
 
-    def locate(self, step: int) -> None:
+    def locate(self, step: float) -> None:
         super().locate(step)
-        short = callable(self.p) and not callable(self.q) and self.q == 0.0
-        self.moving = self.stop if short else -math.inf
+        self.moving = self.stop if callable(self.p) else -math.inf
+        self.shifts = callable(self.q)
 
 
 class FloatTrack(_ShortTrack):
     """Floats of one base."""
 
-    def advance(self, step: int) -> bool:
+    def advance(self, step: float) -> bool:
         """Write the values of `step`; False where a foreign value was found."""
         if step >= self.moving:
             return super().advance(step)
-        writer = self.writer
-        value = self.p(step - self.origin, math) * writer.base
+        writer, t = self.writer, step - self.origin
+        value = self.p(t, math) * writer.base + (self.q(t, math) if self.shifts else self.q)
         key, last = writer.key, writer.last
         for group in writer.groups:
             if group[key] is not last:
@@ -395,23 +427,29 @@ class FloatTrack(_ShortTrack):
 class ManyFloatsTrack(_ShortTrack):
     """Floats with bases of their own."""
 
-    def advance(self, step: int) -> bool:
+    def advance(self, step: float) -> bool:
         """Write the values of `step`; False where a foreign value was found."""
         if step >= self.moving:
             return super().advance(step)
         writer = self.writer
-        p = self.p(step - self.origin, math)
+        p, q = self.terms(step)
         key = writer.key
         for cell in writer.cells:
             group, base, last = cell
             if group[key] is not last:
                 return False
-            cell[2] = group[key] = p * base
+            cell[2] = group[key] = p * base + q
         return True
 
 
 class Binding:
     """All slots of a scheduler, and the tracks that write them."""
+
+    short: ClassVar[dict[type, type[_ShortTrack]]] = {
+        _Floats: FloatTrack,
+        _ManyFloats: ManyFloatsTrack,
+    }
+    """The tracks for one writer of a kind."""
 
     def __init__(self, slots: list[Slot], groups: Groups, *, vigilant: bool) -> None:
         """`vigilant`: look at the groups at every step, also where the plan is flat."""
@@ -431,14 +469,14 @@ class Binding:
         self.tracks = []
         for key, slots in tracks.items():
             writers = _writers(key[0], slots, self.groups)
-            short = {_Floats: FloatTrack, _ManyFloats: ManyFloatsTrack}.get(type(writers[0]))
+            short = self.short.get(type(writers[0]))
             if short is not None and len(writers) == 1:
                 track = short(programs[key], writers[0], vigilant=self.vigilant)
             else:
                 track = Track(programs[key], writers, vigilant=self.vigilant)
             self.tracks.append(track)
 
-    def advance(self, step: int) -> bool:
+    def advance(self, step: float) -> bool:
         """Write the values of `step`; False where a foreign value was found."""
         for track in self.tracks:  # noqa: SIM110 - hot loop
             if not track.advance(step):
@@ -466,7 +504,7 @@ class Binding:
                 found.append((slot, number(value)))
         return found
 
-    def write(self, step: int, *, but: Sequence[Slot] = ()) -> None:
+    def write(self, step: float, *, but: Sequence[Slot] = ()) -> None:
         """Write the values of `step` whatever the groups hold, but for some slots."""
         # Computed before anything is touched, in case a plan's own function raises.
         spared = set(map(id, but))
@@ -474,7 +512,7 @@ class Binding:
         _unshare(self.slots, self.groups)
         for slot, value in values:
             slot.written = value
-            _write(slot.group(self.groups), slot.key, value)
+            put(slot.group(self.groups), slot.key, value)
         self.attach()
 
 
@@ -492,7 +530,7 @@ def _without_base(program: Program) -> Program:
 def _writers(key: str, slots: list[Slot], groups: Groups) -> list[Any]:
     """Writers for the slots of one track, by what their groups hold."""
     tensors, others, floats = [], [], []
-    by_base: dict[float, list[Slot]] = {}
+    alike: dict[Any, list[Slot]] = {}
     for slot in slots:
         if key in BETAS:
             others.append(slot)
@@ -500,10 +538,10 @@ def _writers(key: str, slots: list[Slot], groups: Groups) -> list[Any]:
             tensors.append(slot)
         else:
             floats.append(slot)
-            by_base.setdefault(slot.base, []).append(slot)
+            alike.setdefault((slot.base, slot.written), []).append(slot)
     # A loop of its own for each base pays while the loops are few or long.
-    few = len(by_base) <= max(1, len(floats) // 8)
-    plain = [(_Floats, same) for same in by_base.values()] if few else [(_ManyFloats, floats)]
+    few = len(alike) <= max(1, len(floats) // 8)
+    plain = [(_Floats, same) for same in alike.values()] if few else [(_ManyFloats, floats)]
     return [
         kind(key, chosen, [slot.group(groups) for slot in chosen])
         for kind, chosen in [*plain, (_Tensors, tensors), (_Others, others)]
@@ -519,7 +557,7 @@ def part_from(defaults: Group, group: Group, slot: Slot) -> None:
     holder = "betas" if _in_betas(defaults, slot.key) else slot.key
     if holder in defaults and read(defaults, slot.key) is present:
         own = torch.full_like(present, slot.base, requires_grad=present.requires_grad)
-        _put(defaults, slot.key, own)
+        _replace(defaults, slot.key, own)
 
 
 def _unshare(slots: list[Slot], groups: Groups) -> None:
@@ -533,5 +571,5 @@ def _unshare(slots: list[Slot], groups: Groups) -> None:
         owner = owners.setdefault(id(present), slot)
         if (owner.key, owner.plan, owner.base) != (slot.key, slot.plan, slot.base):
             own = present.detach().clone().requires_grad_(present.requires_grad)
-            _put(group, slot.key, own)
+            _replace(group, slot.key, own)
             owners[id(own)] = slot

@@ -11,7 +11,7 @@ from cadence import recipes, shapes
 from cadence.algebra import Clip, Product, Repeat, Sequence, Sum
 from cadence.errors import ArgumentError, UnresolvedError
 from cadence.schedule import Schedule
-from cadence.shapes import Decay, Ramp
+from cadence.shapes import Decay, Piecewise, Ramp
 
 __all__ = ["Entry", "catalogue"]
 
@@ -53,6 +53,7 @@ def _examples() -> dict[str, tuple[Schedule, int]]:
         "Linear": s.Linear(100),
         "MultiStepDecay": (s.MultiStepDecay((30, 80), factor=0.4), 100),
         "OneMinusSqrt": s.OneMinusSqrt(100),
+        "PiecewiseCosine": s.PiecewiseCosine(((0, 0.1), (20, 1.0), (50, 0.4), (100, 0.0))),
         "PiecewiseLinear": s.PiecewiseLinear(((0, 0.1), (20, 1.0), (50, 0.4), (100, 0.0))),
         "Polynomial": s.Polynomial(100, power=2),
         "PowerLaw": (s.PowerLaw(5, exponent=0.7), 100),
@@ -85,7 +86,7 @@ def catalogue() -> list[Entry]:
     A shape that was registered by defining it is listed too.
     """
     examples = _examples()
-    composed = (Sequence, Product, Sum, Clip, Repeat, Ramp, Decay)
+    composed = (Sequence, Product, Sum, Clip, Repeat, Ramp, Decay, Piecewise)
     kinds = {
         key: kind
         for key, kind in sorted(Schedule.known.items())

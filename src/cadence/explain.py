@@ -304,7 +304,7 @@ def _scales(plan: Schedule) -> bool:
     """Whether a multiple of the plan is told by the same words with multiplied levels."""
     parts = plan.parts if isinstance(plan, Sequence) else (plan,)
     return all(
-        isinstance(part, (Ramp, shapes.Hold, shapes.Constant, shapes.PiecewiseLinear))
+        isinstance(part, (Ramp, shapes.Hold, shapes.Constant, shapes.Piecewise))
         or type(part) in _DECAYS
         for part in parts
     )
@@ -393,7 +393,7 @@ def _clause(part: _Part, before: _Part | None, words: _Words) -> str:
         return _held(part, before, words)
     if type(plan) in _DECAYS:
         return _opening(part, before, words) + _DECAYS[type(plan)](plan, words) + _for(part.steps)
-    if isinstance(plan, shapes.PiecewiseLinear):
+    if isinstance(plan, shapes.Piecewise):
         return _lines(part, words)
     if isinstance(plan, shapes.Function):
         told = plan.name or getattr(plan.function, "__qualname__", type(plan.function).__name__)
@@ -495,6 +495,12 @@ def _milestones(plan: shapes.MultiStepDecay, words: _Words) -> str:
     return f"multiply it by {number(plan.factor)} at {words.at(*steps)}"
 
 
+_LINES: dict[type[Schedule], str] = {
+    shapes.PiecewiseCosine: "in half cosines",
+    shapes.PiecewiseLinear: "in straight lines",
+}
+"""The way between points."""
+
 _DECAYS: dict[type[Schedule], Callable[[Any, _Words], str]] = {
     shapes.StepDecay: lambda plan, _: (
         f"multiply it by {number(plan.factor)} every {_every(plan.every)}"
@@ -534,4 +540,5 @@ def _lines(part: _Part, words: _Words) -> str:
         way = f"{len(points)} points, from {told[0]} to {told[-1]}"
     else:
         way = f"{', '.join(told[:-1])} and {told[-1]}"
-    return f"{opening}go in straight lines through {way}"
+    lines = _LINES.get(type(part.plan), "along a curve")
+    return f"{opening}go {lines} through {way}"

@@ -158,6 +158,7 @@ _NAMES: dict[type[Schedule], str] = {
     shapes.InverseTime: "inverse time",
     shapes.InverseSqrt: "inverse sqrt",
     shapes.PowerLaw: "power law",
+    shapes.PiecewiseCosine: "piecewise cosine",
     shapes.PiecewiseLinear: "piecewise linear",
     Product: "product",
     Sum: "sum",

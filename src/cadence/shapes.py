@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from bisect import bisect_right
 from collections.abc import Callable
 from itertools import pairwise
@@ -39,6 +40,8 @@ __all__ = [
     "Linear",
     "MultiStepDecay",
     "OneMinusSqrt",
+    "Piecewise",
+    "PiecewiseCosine",
     "PiecewiseLinear",
     "Polynomial",
     "PowerLaw",
@@ -52,6 +55,12 @@ __all__ = [
 
 BEGINNING = Affine(1.0, 0.0)
 """The level before the first phase."""
+
+
+def _way(curve: Callable[[Any, Any], Any], a: float, b: float, n: Any) -> Term:
+    """The way from `a` to `b` in `n` steps along a curve, as a function of its own time."""
+    span = b - a
+    return lambda t, xp: a + span * curve(t / n, xp)
 
 
 class Ramp(Leaf):
@@ -89,8 +98,7 @@ class Ramp(Leaf):
 
     def _term(self, a: float, b: float) -> Term:
         """The way from `a` to `b` as a function of the ramp's own time."""
-        curve, span, n = self.curve, b - a, self.steps
-        return lambda t, xp: a + span * curve(t / n, xp)
+        return _way(self.curve, a, b, self.steps)
 
     def _begin(self, entry: Affine | None) -> Affine:
         return affine(self.start) if self.start is not None else entry or BEGINNING
@@ -422,9 +430,9 @@ class Decay(Leaf):
         start = affine(self.start) if self.start is not None else entry or BEGINNING
 
         def term(level: float) -> Term:
-            if level == 0.0:
-                return 0.0
             decay = self.decay
+            if level in (0.0, 1.0):
+                return decay if level else 0.0
             return lambda t, xp: level * decay(t, xp)
 
         moving = Piece(0, 0, term(start.p), term(start.q))
@@ -451,6 +459,17 @@ class StepDecay(Decay):
 
     def decay(self, t: Any, xp: Any) -> Any:
         return power(self.factor, t // self.every, xp)
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        program = super()._program(entry, base)
+        every: Any = self.every
+
+        def around(t: float) -> tuple[Piece, float]:
+            begin = t // every * every
+            return Piece(begin, begin, *program.at(t)), begin + every
+
+        # Values that last for a few steps only are computed faster than looked for.
+        return Program(program.pieces, around=around) if every >= 8 else program
 
 
 class MultiStepDecay(Decay):
@@ -520,7 +539,9 @@ class ExponentialDecay(Decay):
     per: Length = param(length(1), default=1)
 
     def decay(self, t: Any, xp: Any) -> Any:
-        return power(self.factor, t / self.per, xp)
+        if self.factor <= 1.0:
+            return self.factor ** (t / self.per)
+        return power(self.factor, t / self.per, xp)  # only growth can overflow
 
 
 class InverseTime(Decay):
@@ -586,53 +607,97 @@ class PowerLaw(Decay):
         return (1.0 + t / self.timescale) ** -self.exponent
 
 
-class PiecewiseLinear(Leaf):
+class Piecewise(Leaf):
+    """Through given points along a curve: that of `ramp`, which a subclass names.
+
+    Args:
+        points: As for :class:`PiecewiseLinear`.
+
+    >>> class PiecewiseSquare(Piecewise):
+    ...     ramp = Polynomial(power=2)
+    >>> plan = PiecewiseSquare(((0, 1.0), (10, 0.0)))
+    >>> plan(0), plan(5), plan(10), plan(99)
+    (1.0, 0.25, 0.0, 0.0)
+    """
+
+    ramp: ClassVar[Ramp]
+    points: tuple[tuple[Length | float, Level], ...] = param(
+        lambda where, name, value: _points(where, name, value), kw_only=False
+    )
+
+    def _check(self) -> None:
+        known: Any = [step for step, _ in self.points if isinstance(step, (int, float))]
+        if known != sorted(known):
+            raise ArgumentError(
+                f"{type(self).__name__}: 'points' must be in rising order of steps "
+                f"(got {show(self.points)})"
+            )
+
+    @property
+    def steps(self) -> Length:
+        last = self.points[-1][0]
+        return max(0, math.ceil(last)) if isinstance(last, (int, float)) else last
+
+    def _fit(self, horizon: Horizon, steps: int) -> Self:
+        points = [
+            (s if isinstance(s, (int, float)) else min(horizon.steps(s), steps), height)
+            for s, height in self.points[:-1]
+        ]
+        last, height = self.points[-1]
+        end = last if isinstance(last, (int, float)) else steps
+        return dataclasses.replace(self, points=(*points, (end, height)))
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        del entry, base
+        points: Any = self.points
+        first, height = points[0]
+        pieces = [Piece(0, 0, *affine(height))] if first > 0 else []
+        for (a, start), (b, end) in pairwise(points):
+            if a < b and b > 0:
+                ways = zip(affine(start), affine(end), strict=True)
+                p, q = (x if x == y else _way(self.ramp.curve, x, y, b - a) for x, y in ways)
+                pieces.append(Piece(max(a, 0), a, p, q))
+        last, height = points[-1]
+        end = max(last, 0)
+        return Program([*pieces, Piece(end, end, *affine(height))])
+
+
+class PiecewiseLinear(Piecewise):
     """Straight lines through given points; before the first and after the last it is flat.
 
     Args:
-        points: Pairs `(step, level)` in rising order of steps; steps may be durations. Two
-            points at one step make a jump.
+        points: Pairs `(step, level)` in rising order of steps. A step may be fractional, or
+            negative, where only the rest of the line counts, or a duration. Two points at one
+            step make a jump.
 
     >>> plan = PiecewiseLinear(((0, 0.1), (10, 1.0), (30, 0.0)))
     >>> plan(0), plan(5), plan(20), plan(99)
     (0.1, 0.55, 0.5, 0.0)
     """
 
-    points: tuple[tuple[Length, Level], ...] = param(
-        lambda where, name, value: _points(where, name, value), kw_only=False
-    )
-
-    def _check(self) -> None:
-        known: Any = [step for step, _ in self.points if isinstance(step, int)]
-        if known != sorted(known):
-            raise ArgumentError(
-                "PiecewiseLinear: 'points' must be in rising order of steps "
-                f"(got {show(self.points)})"
-            )
-
-    @property
-    def steps(self) -> Length:
-        return self.points[-1][0]
-
-    def _fit(self, horizon: Horizon, steps: int) -> Self:
-        points = [(min(horizon.steps(step), steps), height) for step, height in self.points[:-1]]
-        return dataclasses.replace(self, points=(*points, (steps, self.points[-1][1])))
-
-    def _program(self, entry: Affine | None, base: Any) -> Program:
-        del entry
-        points: Any = self.points
-        first, height = points[0]
-        pieces = [] if first == 0 else [Piece(0, 0, *affine(height))]
-        for (a, start), (b, end) in pairwise(points):
-            if a < b:
-                pieces.append(
-                    Linear(b - a, start=start, end=end)._program(None, base).shifted(a)[0]
-                )
-        last, height = points[-1]
-        return Program([*pieces, Piece(last, last, *affine(height))])
+    ramp = Linear()
 
 
-def _points(where: str, name: str, value: Any) -> tuple[tuple[Length, Level], ...]:
+class PiecewiseCosine(Piecewise):
+    """Half cosines through given points; before the first and after the last it is flat.
+
+    `value(t) = a + (b - a) * (1 - cos(pi * u)) / 2` between the points `(s, a)` and `(e, b)`,
+    with `u = (t - s) / (e - s)`.
+
+    Args:
+        points: As for :class:`PiecewiseLinear`.
+
+    >>> plan = PiecewiseCosine(((0, 0.0), (10, 1.0), (30, 0.0)))
+    >>> plan(0), round(plan(5), 12), round(plan(15), 12), plan(99)
+    (0.0, 0.5, 0.853553390593, 0.0)
+
+    Smith and Topin, Super-Convergence (2018), as the library fastai joins its phases.
+    """
+
+    ramp = _HALF_COSINE
+
+
+def _points(where: str, name: str, value: Any) -> tuple[tuple[Length | float, Level], ...]:
     try:
         pairs = [(step, height) for step, height in value]
     except (TypeError, ValueError):
@@ -642,7 +707,15 @@ def _points(where: str, name: str, value: Any) -> tuple[tuple[Length, Level], ..
         ) from None
     if not pairs:
         raise ArgumentError(f"{where}: '{name}' must hold at least one pair (got {value!r})")
-    return tuple((as_length(where, name, s), level(where, name, v)) for s, v in pairs)
+    return tuple((_place(where, name, s), level(where, name, v)) for s, v in pairs)
+
+
+def _place(where: str, name: str, value: Any) -> Length | float:
+    """A step anywhere on the axis, or a duration."""
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        place = _checks.number(where, name, value, low=-_checks.MOST, high=_checks.MOST)
+        return int(place) if place.is_integer() else place
+    return as_length(where, name, value)
 
 
 class Function(Leaf):
