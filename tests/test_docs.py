@@ -1,13 +1,16 @@
 """What is written runs: the fences of the README and the docs, and the doctests of the code."""
 
+import ast
 import doctest
 import importlib
 import os
 import pkgutil
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from textwrap import dedent
 from typing import NamedTuple
@@ -17,10 +20,13 @@ import pytest
 import torch
 
 import cadence
+import cadence.lr_scheduler
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-MODULES = [m.name for m in pkgutil.iter_modules(cadence.__path__, prefix="cadence.")]
+MODULES = [m.name for m in pkgutil.walk_packages(cadence.__path__, prefix="cadence.")]
+GUIDES = [ROOT / "docs" / "guide.md", ROOT / "docs" / "guide.zh.md"]
+PICTURES = ROOT / "docs" / "_static" / "guide"
 FENCE = re.compile(r"^( *)```(python|console)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
@@ -123,30 +129,98 @@ def test_every_public_name_is_documented():
     pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     documented = set(re.findall(r"^\.\. auto\w+:: (?:[\w.]+\.)?(\w+)$", pages, re.MULTILINE))
     assert {name for name in cadence.__all__ if not name.startswith("_")} <= documented
+    assert set(cadence.lr_scheduler.__all__) <= documented
 
 
-def torch_rows() -> list[tuple[str, str]]:
-    """Read the README's table of torch's schedulers and what to write instead."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.findall(r"^\| `(\w+\(optimizer.*?\))` \| `(.+?)` \|$", text, re.MULTILINE)
+def torch_rows(page: str) -> list[tuple[str, str]]:
+    """Read a page's table of torch's schedulers and the plans that they stand for."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^\| `(\w+\(.*optimizer.*?\))` \| `(.+?)` \|$", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("theirs", "ours"), torch_rows(), ids=lambda text: text.split("(")[0])
+TABLES = {"README.md": 10, "docs/lr_scheduler.md": 14}
+ROWS = [row for page in TABLES for row in torch_rows(page)]
+
+
+@pytest.mark.parametrize(("theirs", "ours"), ROWS, ids=lambda text: text.split("(")[0])
 def test_table_of_torch_schedulers(theirs, ours):
-    """A row of the README's table gives the same rates as torch over 100 steps."""
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([parameter], lr=0.1, momentum=0.9)
-    scheduler = eval(theirs, vars(torch.optim.lr_scheduler) | {"optimizer": optimizer})  # noqa: S307
+    """A row of a table gives the same rates as torch, and as the drop-in, over 100 steps."""
     plan = eval(ours, vars(cadence) | {"__builtins__": {}}).resolve(100)  # noqa: S307
-    for step in range(100):
-        assert optimizer.param_groups[0]["lr"] == pytest.approx(plan(step, base=0.1), abs=1e-12)
-        optimizer.step()
-        scheduler.step()
+    for module in (torch.optim.lr_scheduler, cadence.lr_scheduler):
+        parameter = torch.nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.SGD([parameter], lr=0.1, momentum=0.9)
+        names = vars(torch.optim.swa_utils) | vars(module) | {"optimizer": optimizer}
+        scheduler = eval(theirs, names)  # noqa: S307
+        for step in range(100):
+            assert optimizer.param_groups[0]["lr"] == pytest.approx(plan(step, base=0.1), abs=1e-12)
+            optimizer.step()
+            scheduler.step()
 
 
-def test_table_of_torch_schedulers_is_read():
+@pytest.mark.parametrize(("page", "rows"), TABLES.items())
+def test_table_of_torch_schedulers_is_read(page, rows):
     """The rows are found, so the test above does test them."""
-    assert len(torch_rows()) >= 10
+    assert len(torch_rows(page)) >= rows
+
+
+def without_words(source: str) -> str:
+    """A program as its statements alone: comments and docstrings may be in any language."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
+            node.body[0] = ast.Pass()
+    return ast.unparse(tree)
+
+
+def test_both_guides_have_the_same_programs():
+    """The guide in each language shows the same code; only its words differ."""
+    english, chinese = ([without_words(fence.text) for fence in fences(page)] for page in GUIDES)
+    assert len(english) > 30
+    assert english == chinese
+    differing = zip(*(fences(page) for page in GUIDES), strict=True)
+    assert any(ours.text != theirs.text for ours, theirs in differing)
+
+
+def test_both_guides_have_the_same_shape():
+    """The same headings of the same depth, pictures, links to pages, tables, and other blocks."""
+    english, chinese = (page.read_text(encoding="utf-8") for page in GUIDES)
+    for pattern in (
+        r"^(#+) ",
+        r"^#+ (\w+LR|\w+Restarts|\w+Plateau|\w+Scheduler)$",
+        r"\]\((_static/[^)]+)\)",
+        r"\]\(((?!guide)[\w-]+\.md)",
+        r"^\| (\w+(?:LR|Restarts|Plateau|Scheduler)) \|",
+        r"^```(\w*)$",
+    ):
+        found = re.findall(pattern, english, re.MULTILINE)
+        assert found, pattern
+        assert re.findall(pattern, chinese, re.MULTILINE) == found
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+def test_guide_is_complete(page):
+    """Each scheduler has a heading, a picture below it, and a row in the table."""
+    text = page.read_text(encoding="utf-8")
+    for name in cadence.lr_scheduler.__all__:
+        if name.endswith("LRScheduler") or name == "EPOCH_DEPRECATION_WARNING":
+            continue
+        _, found, section = text.partition(f"\n### {name}\n")
+        assert found, f"no heading: {name}"
+        section = section.partition("\n### ")[0]
+        assert re.search(r"(^|`)lr(\(t\) =| ←|  )", section, re.MULTILINE), f"no formula: {name}"
+        assert "](_static/guide/" in section, f"no picture: {name}"
+        assert f"\n| {name} |" in text, f"not in the table: {name}"
+
+
+def test_pictures_of_the_guide():
+    """The pictures in the docs are those that the schedulers give, and each is shown."""
+    drawn = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))["pictures"]()
+    assert {path.name for path in PICTURES.iterdir()} == drawn.keys()
+    for name, text in drawn.items():
+        committed = (PICTURES / name).read_text(encoding="utf-8")
+        assert committed == text, f"{name}: run python docs/make_pictures.py"
+        assert ET.fromstring(text).find("{http://www.w3.org/2000/svg}title") is not None  # noqa: S314
+        assert f"_static/guide/{name}" in GUIDES[0].read_text(encoding="utf-8"), f"{name} is unused"
 
 
 def test_changelog_has_this_version():

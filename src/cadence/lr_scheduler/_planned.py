@@ -1,0 +1,454 @@
+"""torch's own schedulers, as plans that the engine writes.
+
+A :class:`Planned` scheduler translates its arguments into one plan for each group. torch's
+classes come in two kinds, and they differ as soon as anybody else touches a rate. *Recursive*
+ones multiply what they find in the group, so a foreign change scales the rest of the schedule;
+here the base is solved such that the plan passes through what was found. *Absolute* ones compute
+from `base_lrs` and overwrite what they find.
+"""
+
+# torch's classes are parents for the sake of `isinstance`; what they declare is all overridden.
+# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import cycle
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from cadence import _checks
+from cadence.binding import Group, Slot, holds, put, read
+from cadence.levels import absolute
+from cadence.lr_scheduler._base import LRScheduler, Rate, copied, rates_of
+from cadence.lr_scheduler._following import Overwriting, Rebasing
+from cadence.schedule import Schedule
+
+if TYPE_CHECKING:
+    from cadence.lr_scheduler._together import Together
+
+__all__ = ["NEVER", "ClosedForm", "Planned", "Ticking", "like"]
+
+NEVER = -math.inf
+
+
+def like(rate: Any, value: float) -> Rate:
+    """The value, as a tensor where the rate is one."""
+    return torch.full_like(rate, value) if isinstance(rate, torch.Tensor) else value
+
+
+class Engine:
+    """What a planned scheduler keeps outside its `__dict__`, so that torch's eyes pass over it."""
+
+    __slots__ = (
+        "advance", "binding", "last", "next", "optimizer", "settled", "stop", "tail", "together",
+        "voice", "watch",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.binding: Overwriting | Rebasing | None = None
+        self.last: list[Rate] = []
+        """The rates that were computed last, where there is no binding."""
+        self.next: float = NEVER
+        """The clock of the next step, if the groups hold what was written but for foreigners."""
+        self.settled: float = NEVER
+        """What `next` was when the attributes that count the steps were brought up to date."""
+        self.stop: float = NEVER
+        """The clock from which on a step goes the long way."""
+        self.tail: Group = {}
+        """The last group: another one when groups were added, or replaced by loading."""
+        self.watch: Callable[[], bool] | None = None
+        """Whether nothing that the plans were made from has been changed in place."""
+        self.together: Together | None = None
+        """Who writes in this scheduler's place, and as which of its voices."""
+        self.voice = 0
+
+    def attach(self) -> None:
+        """Sort the slots into tracks, and take the short way where there is one track."""
+        binding = self.binding
+        assert binding is not None
+        binding.attach()
+        tracks = binding.tracks
+        self.advance = tracks[0].advance if len(tracks) == 1 else binding.advance
+
+    def slots(self) -> list[Slot]:
+        """The slots, the rates' first, with what was written last."""
+        if self.binding is None:
+            return []
+        if self.together is not None and self.together.next == self.next:
+            self.together.settle(self.voice, self.binding.slots)
+            self.attach()
+        self.binding.note()
+        return self.binding.slots
+
+    def rates(self) -> list[Slot]:
+        """The slots of the rates."""
+        return [slot for slot in self.slots() if slot.key == "lr"]
+
+
+def _watch(
+    attributes: dict[str, Any],
+    inputs: tuple[str, ...],
+    groups: list[Group],
+    levels: tuple[str, ...],
+) -> Callable[[], bool] | None:
+    """Watch lists among the attributes, or keys of the groups, that plans are made from."""
+    live = [attributes[name] for name in inputs if name in attributes]
+    if live:
+        kept = [list(values) for values in live]
+        # A call without a frame: this is asked at every step.
+        return partial(operator.eq, *(live + kept if len(live) == 1 else (live, kept)))
+    levels = tuple(key for key in levels if key in groups[0])
+    if not levels:
+        return None
+    read = itemgetter(*levels)
+    given = [(group, read(group)) for group in groups]
+    if len(given) == 1:
+        ((only, its),) = given
+        return lambda: read(only) == its
+    in_turn = cycle(given)  # all groups at every step would take too long
+
+    def watch() -> bool:
+        group, its = next(in_turn)
+        return read(group) == its
+
+    return watch
+
+
+class Ticking:
+    """An attribute that each step increases by one, which is done when somebody asks for it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, scheduler: Any, kind: type | None = None) -> Any:
+        if scheduler is None:
+            return self
+        scheduler._settle()
+        try:
+            return scheduler.__dict__[self.name]
+        except KeyError:
+            raise AttributeError(self.name, name=self.name, obj=scheduler) from None
+
+    def __set__(self, scheduler: Any, value: Any) -> None:
+        scheduler._settle()
+        scheduler.__dict__[self.name] = value
+
+
+class Planned(LRScheduler):
+    """A scheduler whose rates are plans; see the module's text for its two kinds."""
+
+    __slots__ = ("_engine",)
+
+    is_absolute: ClassVar[bool] = False
+    """Whether rates are computed from `base_lrs`, or from what the groups hold."""
+
+    keeps_resumed: ClassVar[bool] = False
+    """Whether a recursive class, built with last_epoch >= 0, leaves the rates as they are."""
+
+    keeps_rest: ClassVar[bool] = True
+    """Whether a change made where the plan is no multiple of the base is added to what follows."""
+
+    inputs: ClassVar[tuple[str, ...]] = ()
+    """Lists among the attributes that the plans are made from, whose entries may be set."""
+
+    levels: ClassVar[tuple[str, ...]] = ()
+    """Keys of the groups, beside the rate, that the plans are made from."""
+
+    _engine: Engine
+    last_epoch: Any = Ticking()
+    _step_count: Any = Ticking()
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        self = super().__new__(cls)
+        object.__setattr__(self, "_engine", Engine())
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Whoever sets a parameter in the middle of a run wants other plans; whoever sets the
+        # clock says that the groups hold the values of that time.
+        if name not in _BOOKKEEPING:
+            self._engine.slots()
+            self._settle()
+            self._engine.next = self._engine.stop = NEVER
+        object.__setattr__(self, name, value)
+
+    # What a class says of itself.
+
+    def _plan(self, index: int) -> Schedule:
+        """The plan of the rate of one group."""
+        raise NotImplementedError
+
+    def _base(self, index: int) -> float:
+        """What the plan is a multiple of, if nobody else touches the rate."""
+        return float(self.base_lrs[index])
+
+    def _more_plans(self, index: int) -> Mapping[str, tuple[Schedule, float]]:
+        """Plans of other keys of one group, each with its base."""
+        del index
+        return {}
+
+    @property
+    def _clock(self) -> float:
+        """The time of the plan."""
+        return self.last_epoch
+
+    @property
+    def _ahead(self) -> float:
+        """How far `last_epoch` is ahead of the plan's time."""
+        return self.last_epoch - self._clock
+
+    def _stop(self) -> float:
+        """The next clock at which more has to be done than to write the plan's values."""
+        return math.inf
+
+    @property
+    def _planned(self) -> bool:
+        """Whether the rates are the plans', and not those of somebody's subclass."""
+        kind = type(self)
+        closed = getattr(kind, "_get_closed_form_lr", None)
+        return kind.get_lr is Planned.get_lr and closed in (None, ClosedForm._get_closed_form_lr)
+
+    # Stepping.
+
+    def step(self, epoch: float | None = None) -> None:
+        """Advance by one, or (deprecated) go to `epoch`; call it after `optimizer.step()`."""
+        engine = self._engine
+        clock = engine.next
+        if (
+            clock < engine.stop
+            and epoch is None
+            and engine.optimizer.param_groups[-1] is engine.tail
+            and (engine.watch is None or engine.watch())
+            and (engine.advance(clock) or engine.binding.follow(clock))  # pyright: ignore[reportOptionalMemberAccess]
+        ):
+            engine.next = clock + 1
+        else:
+            self._long_step(epoch)
+
+    def _settle(self) -> None:
+        """Count the steps that were taken the short way."""
+        engine = self._engine
+        steps = engine.next - engine.settled
+        if steps > 0:
+            self._count(round(steps))
+            engine.settled = engine.next
+
+    def _count(self, steps: int) -> None:
+        state = self.__dict__
+        state["last_epoch"] += steps
+        state["_step_count"] += steps
+
+    def _long_step(self, epoch: float | None) -> None:
+        """A step that takes more than to write the plan's next values."""
+        super().step(epoch)
+
+    def _move(self, epoch: float | None) -> None:
+        # Past __setattr__, which would forget the plans.
+        self.__dict__["last_epoch"] = self.last_epoch + 1 if epoch is None else epoch
+
+    def _update_lr(self, epoch: float | None = None) -> None:
+        if not self._planned:
+            super()._update_lr(epoch)
+            return
+        if epoch is not None and not epoch >= 0:
+            raise ValueError(f"Expected non-negative epoch, but got {epoch}")
+        known = self._join()
+        self._move(epoch)
+        closed = epoch is not None and hasattr(self, "_get_closed_form_lr")
+        self._get_lr_called_within_step = False
+        self._write(self._next(known, closed=closed))
+        self._say(epoch)
+
+    def _next(self, known: int, *, closed: bool = False) -> list[Slot]:
+        """What the groups are to hold at the present clock; those from `known` on begin now."""
+        groups, clock = self.optimizer.param_groups, self._clock
+        last = self._engine.rates() if self._engine.next == clock else []
+        slots = [self._slot(i) for i in range(len(groups))]
+        for i, slot in enumerate(slots):
+            recursive = not (self.is_absolute or closed)
+            if recursive and i >= known:
+                slot.base = float(groups[i]["lr"])  # others may have scaled it already
+            slot.written = slot.at(clock)
+            if recursive and i < known:
+                self._go_on(slot, groups[i]["lr"], last[i] if i < len(last) else None)
+        return slots + self._more_slots()
+
+    def _slot(self, index: int) -> Slot:
+        plan = self._plan(index)
+        return Slot("lr", (0, index), plan, self._base(index), plan)
+
+    def _more_slots(self) -> list[Slot]:
+        """The slots of what is scheduled beside the rates, with their values."""
+        return [
+            Slot(key, (0, i), plan, base, plan, plan(self._clock, base))
+            for i in range(len(self.optimizer.param_groups))
+            for key, (plan, base) in self._more_plans(i).items()
+        ]
+
+    def _go_on(self, slot: Slot, found: Any, last: Slot | None) -> None:
+        """Take a rate from what is found, at the clock before, to the present clock."""
+        clock, rate = self._clock, float(found)
+        if clock == 0:
+            slot.base = rate  # nothing has been written yet
+        elif self._is_initial and self.keeps_resumed:
+            self._pass_through(slot, found, clock, None)
+        else:
+            self._pass_through(slot, found, clock - 1, last)
+        value = slot.at(clock)
+        # Where the plan is flat, the rate stays as it is, to the last bit.
+        slot.written = rate if math.isclose(value, rate, rel_tol=1e-14) else value
+        p, q = slot.given.compiled().at(clock)
+        if p and slot.plan is not slot.given:
+            slot.base, slot.plan = (slot.written - q) / p, slot.given
+
+    def _pass_through(self, slot: Slot, found: Any, clock: float, last: Slot | None) -> None:
+        """Solve the base such that the plan has the rate that is found, at that clock."""
+        p, q = slot.terms(clock)
+        rate = float(found)
+        if last is not None and last.given == slot.given and holds(found, last.written):
+            slot.base, slot.plan = last.base if p else slot.base, last.plan
+        elif p:
+            slot.base = (rate - q) / p
+        elif self.keeps_rest and rate != q:
+            # The base does not show here: the constructor's goes on, and so does whatever was
+            # added to the plan's own value.
+            slot.plan = slot.given + absolute(rate - q)
+
+    def _write(self, slots: list[Slot]) -> None:
+        """Write the slots' values, and let the engine go on from them."""
+        engine, groups = self._engine, self.optimizer.param_groups
+        for slot in slots:
+            put(groups[slot.place[1]], slot.key, slot.written)
+        kind = Overwriting if self.is_absolute else Rebasing
+        engine.binding = kind(slots, [groups], vigilant=True)
+        engine.attach()
+        engine.optimizer, engine.tail = self.optimizer, groups[-1]
+        engine.watch = _watch(vars(self), self.inputs, groups, self.levels)
+        # The first step has more to do: it looks at the order of calls.
+        settled = not self._is_initial and self._step_count != 1 and not self._says
+        engine.next = engine.settled = self._clock + 1
+        engine.stop = self._stop() if settled else NEVER
+
+    # Asking.
+
+    def get_lr(self) -> list[Rate]:
+        """The rates that the groups hold; nothing is written.
+
+        Within a step, for a subclass that asks its parent, those of the epoch that is entered.
+        """
+        groups = self.optimizer.param_groups
+        if not self._get_lr_called_within_step:
+            return rates_of(self.optimizer)
+        slots = self._next(len(groups))
+        for slot in slots[len(groups) :]:  # torch, too, cycles momenta on the way
+            put(groups[slot.place[1]], slot.key, slot.written)
+        return [like(group["lr"], slot.written) for group, slot in zip(groups, slots, strict=False)]
+
+    @property
+    def _last_lr(self) -> list[Rate]:
+        groups = self.optimizer.param_groups
+        rates = [like(groups[slot.place[1]]["lr"], slot.written) for slot in self._engine.rates()]
+        return rates or self._engine.last
+
+    @_last_lr.setter
+    def _last_lr(self, rates: list[Rate]) -> None:
+        self._engine.last = rates
+
+    def value_at(self, step: int, group: int = 0) -> float:
+        """The rate of one group at any step; nothing is changed."""
+        step = _checks.whole(f"{type(self).__name__}.value_at", "step", step)
+        clock = step - self._ahead
+        if not self._planned or clock < 0:
+            return super().value_at(step, group)
+        slot = self._present(group)
+        return slot.given(clock, self._base(group)) if clock >= self._stop() else slot.at(clock)
+
+    def preview(self, n: int, group: int = 0) -> np.ndarray:
+        """The rates of the next n steps of one group, the present one first; shape (n,)."""
+        if not self._planned:
+            return super().preview(n, group)
+        n = _checks.whole(f"{type(self).__name__}.preview", "n", n)
+        steps, slot = np.arange(n, dtype=np.float64) + self._clock, self._present(group)
+        begun = slot.plan(steps, slot.base)
+        return np.where(steps < self._stop(), begun, slot.given(steps, self._base(group)))
+
+    def _present(self, index: int) -> Slot:
+        """The slot of a rate, with the base under which its plan passes through what is held."""
+        self._join()
+        slot, clock = self._slot(index), self._clock
+        if not self.is_absolute:
+            last = self._engine.rates() if self._engine.next == clock + 1 else []
+            found = self.optimizer.param_groups[index]["lr"]
+            self._pass_through(slot, found, clock, last[index] if index < len(last) else None)
+        return slot
+
+    # State.
+
+    def state_dict(self) -> dict[str, Any]:
+        self._settle()
+        return super().state_dict()
+
+    def _own_state(self) -> dict[str, Any]:
+        """Also the bases, which a foreign change may have moved, and the other keys' values."""
+        groups = self.optimizer.param_groups
+        own = super()._own_state() | {
+            "more": [
+                float(read(group, key))
+                for i, group in enumerate(groups)
+                for key in self._more_plans(i)
+            ],
+            "levels": [
+                {key: copied(group[key]) for key in self.levels if key in group} for group in groups
+            ],
+        }
+        if self._engine.next == self._clock + 1:  # else the bases are those of other plans
+            own["bases"] = [slot.base for slot in self._engine.rates()]
+        return own
+
+    def _resume(self, last: Sequence[Any] | None, own: Mapping[str, Any]) -> None:
+        clock, groups = self._clock, self.optimizer.param_groups
+        for group, levels in zip(groups, own.get("levels", ()), strict=False):
+            group.update(levels)
+        if not self._planned or clock < 0:
+            self._engine.binding, self._last_lr = None, list(last or ())
+            return
+        slots, more = [self._slot(i) for i in range(len(groups))], self._more_slots()
+        for i, slot in enumerate(slots):
+            slot.written = slot.at(clock) if last is None else float(last[i])
+            if not self.is_absolute and "bases" in own and slot.terms(clock).p:
+                slot.base = own["bases"][i]
+            elif not self.is_absolute:
+                self._pass_through(slot, slot.written, clock, None)
+        self._write(slots + more)
+        for slot, value in zip(more, own.get("more", ()), strict=False):
+            put(groups[slot.place[1]], slot.key, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._settle()
+        return {**super().__getstate__(), "_last_lr": self._last_lr}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        attributes = dict(state)
+        last = attributes.pop("_last_lr", [])
+        super().__setstate__(attributes)
+        self._last_lr = last
+
+
+class ClosedForm(Planned):
+    """A recursive class that torch also gives a closed form, for `step(epoch)`."""
+
+    def _get_closed_form_lr(self) -> list[float]:
+        slots = [self._slot(i) for i in range(len(self.base_lrs))]
+        return [slot.at(self._clock) for slot in slots]
+
+
+_BOOKKEEPING = frozenset(
+    {"_get_lr_called_within_step", "_is_initial", "_last_lr", "_step_count", *LRScheduler.__slots__}
+)
