@@ -5,25 +5,30 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
+# The frameworks that the drop-in is tried in have an environment of their own: they are large.
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.stamp
 # More arguments for pytest: `make test ARGS="-k cosine -x"`.
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow lint format docs wheel bench clean distclean
+.PHONY: help setup demo test slow conformance lint format docs wheel bench clean distclean
 
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv with everything in it
 
+$(STAMP): GROUP := dev
+$(PEERS_STAMP): GROUP := peers
 # The stamp is written last: a set-up that was interrupted starts again.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP) $(PEERS_STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Cadence needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
-	@echo "Setting up $(VENV) (about two minutes the first time)"
-	@$(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(@D) (about two minutes the first time)"
+	@$(PYTHON) -m venv $(@D)
 	@# `--group` needs pip 25.1; -qq leaves only errors to print.
-	@$(PY) -m pip install -qq --retries 5 --upgrade 'pip>=25.1'
-	@$(PY) -m pip install -qq --retries 5 -c constraints.txt -e . --group dev
+	@$(@D)/bin/python -m pip install -qq --retries 5 --upgrade 'pip>=25.1'
+	@$(@D)/bin/python -m pip install -qq --retries 5 -c constraints.txt -e . --group $(GROUP)
 	@touch $@
 
 demo: $(STAMP) ## train a small transformer under a schedule, stop, resume, draw quickstart.png
@@ -34,6 +39,9 @@ test: $(STAMP) ## run the tests, but for the slow ones
 
 slow: $(STAMP) ## run the slow tests
 	$(PY) -m pytest -m slow $(ARGS)
+
+conformance: $(PEERS_STAMP) ## run the drop-in within the frameworks that people train with
+	$(PEERS)/bin/python -m pytest tests/conformance -m peers $(ARGS)
 
 lint: $(STAMP) ## ruff check, ruff format --check, pyright
 	$(PY) -m ruff check .
@@ -59,10 +67,11 @@ wheel: $(STAMP) ## build the wheel and try it in a fresh environment, outside th
 
 bench: $(STAMP) ## time the engine against torch and against the bare loop
 	$(PY) bench/step_cost.py
+	$(PY) bench/drop_in.py
 
-clean: ## remove what was built; .venv stays
+clean: ## remove what was built; the environments stay
 	rm -rf build dist docs/_build .pytest_cache .ruff_cache .hypothesis quickstart.png
 	find src tests examples bench docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean ## remove .venv as well
-	rm -rf $(VENV)
+distclean: clean ## remove the environments as well
+	rm -rf $(VENV) $(PEERS)

@@ -25,7 +25,9 @@ TOTAL = 1_000_000
 GROUPS = (1, 10, 100, 1000)
 
 
-def sgd(groups: int, *, tensor: bool = False, distinct: bool = False) -> torch.optim.SGD:
+def sgd(
+    groups: int, *, tensor: bool = False, distinct: bool = False, momentum: float = 0.0
+) -> torch.optim.SGD:
     """An optimizer with one tiny parameter per group."""
 
     def rate(i: int) -> float | torch.Tensor:
@@ -35,6 +37,7 @@ def sgd(groups: int, *, tensor: bool = False, distinct: bool = False) -> torch.o
     return torch.optim.SGD(
         [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate(i)} for i in range(groups)],
         lr=0.1,
+        momentum=momentum,
     )
 
 

@@ -1063,6 +1063,49 @@ def test_one_scheduler_twice():
         make(ours)
 
 
+def test_levels_of_one_group_changed_in_mid_run():
+    """Torch sees it at once, Cadence when it is the group's turn, or when told to look."""
+
+    def changed(lib, *, told):
+        scheduler = lib.OneCycleLR(sgd(0.1, 0.1, 0.1), 1.0, total_steps=20)
+        follow(scheduler, 4)
+        scheduler.optimizer.param_groups[2]["max_lr"] = 2.0
+        if told:
+            scheduler.last_epoch = scheduler.last_epoch
+        return follow(scheduler, 4, group=2)[1:]
+
+    expected = changed(theirs, told=False)
+    assert changed(ours, told=True) == near(expected)
+    assert changed(ours, told=False)[2:] == near(expected[2:])
+
+
+def test_wrappers_that_never_step():
+    """What Ignite's handler does instead of stepping."""
+
+    def asked(lib, make):
+        scheduler = make(lib, sgd())
+        found = []
+        for _ in range(4):
+            scheduler._get_lr_called_within_step = True
+            found.append(scheduler.get_lr()[0])
+            scheduler._get_lr_called_within_step = False
+            scheduler.last_epoch += 1
+            scheduler.optimizer.param_groups[0]["lr"] = found[-1]
+        return found
+
+    for make in (
+        lambda lib, o: lib.ExponentialLR(o, 0.5),
+        lambda lib, o: lib.CosineAnnealingLR(o, 8),
+        lambda lib, o: lib.PolynomialLR(o, 8),
+    ):
+        stepped = follow(make(theirs, sgd()), 3)
+        assert asked(ours, make) == near(stepped)
+        assert asked(theirs, make) != near(stepped)
+    for lib in (theirs, ours):
+        with pytest.raises(NotImplementedError):
+            asked(lib, sequence)
+
+
 # The page.
 
 

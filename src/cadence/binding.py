@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -77,8 +78,9 @@ def put(group: Group, key: str, value: float | torch.Tensor) -> None:
 
 def _mode(tensors: Sequence[torch.Tensor]) -> Callable[[], Any]:
     """The mode in which these tensors can be written; inference tensors demand their own."""
-    inference = any(tensor.is_inference() for tensor in tensors)
-    return torch.inference_mode if inference else torch.no_grad
+    if any(tensor.is_inference() for tensor in tensors):
+        return torch.inference_mode
+    return torch.no_grad if any(tensor.requires_grad for tensor in tensors) else nullcontext
 
 
 def _replace(group: Group, key: str, value: Any) -> None:
@@ -213,18 +215,26 @@ class _ManyFloats:
 
     def holds(self) -> bool:
         key = self.key
-        return all(group[key] is last for group, _, last in self.cells)
+        for group, _, last in self.cells:  # noqa: SIM110 - hot loop
+            if group[key] is not last:
+                return False
+        return True
 
     def note(self) -> None:
         for slot, (_, _, last) in zip(self.slots, self.cells, strict=True):
             slot.written = last
 
 
+FEW = 4
+"""Up to how many tensors are quicker filled one by one than copied together."""
+
+
 class _Tensors:
     """Groups that hold a tensor: all are computed in float64 and copied in one call."""
 
     __slots__ = (
-        "bases", "groups", "key", "last", "mode", "own", "shaped", "slots", "tensors", "versions",
+        "bases", "few", "groups", "key", "last", "mode", "own", "shaped", "slots", "tensors",
+        "versions",
     )  # fmt: skip
 
     def __init__(self, key: str, slots: list[Slot], groups: list[Group]) -> None:
@@ -236,6 +246,7 @@ class _Tensors:
         self.tensors = [self.own[i] for i in chosen]
         self.last = [slots[i].written for i in chosen]
         bases = [slots[i].base for i in chosen]
+        self.few = bases if len(bases) <= FEW else None
         self.bases: Any = bases[0]
         if len(set(bases)) > 1:
             self.bases = torch.tensor(bases, dtype=torch.float64)
@@ -249,6 +260,12 @@ class _Tensors:
             return False
         tensors = self.tensors
         with self.mode():
+            if self.few is not None:
+                self.last = [p * base + q for base in self.few]
+                for tensor, value in zip(tensors, self.last, strict=True):
+                    tensor.fill_(value)
+                self.versions = _versions(tensors)
+                return True
             if isinstance(self.bases, float):
                 value = p * self.bases + q
                 self.last = [value] * len(tensors)
@@ -412,6 +429,8 @@ class FloatTrack(_ShortTrack):
     def advance(self, step: float) -> bool:
         """Write the values of `step`; False where a foreign value was found."""
         if step >= self.moving:
+            if self.still and step < self.stop:
+                return not self.vigilant or self.writer.holds()
             return super().advance(step)
         writer, t = self.writer, step - self.origin
         value = self.p(t, math) * writer.base + (self.q(t, math) if self.shifts else self.q)
@@ -429,16 +448,16 @@ class ManyFloatsTrack(_ShortTrack):
 
     def advance(self, step: float) -> bool:
         """Write the values of `step`; False where a foreign value was found."""
-        if step >= self.moving:
+        if step >= self.moving or self.q:
             return super().advance(step)
         writer = self.writer
-        p, q = self.terms(step)
+        p = self.p(step - self.origin, math)
         key = writer.key
         for cell in writer.cells:
             group, base, last = cell
             if group[key] is not last:
                 return False
-            cell[2] = group[key] = p * base + q
+            cell[2] = group[key] = p * base
         return True
 
 

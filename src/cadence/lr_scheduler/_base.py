@@ -94,12 +94,14 @@ def check_optimizer(optimizer: Any) -> None:
 
 def copied(value: Any) -> Any:
     """A rate that nobody else holds."""
-    return value.detach().clone() if isinstance(value, torch.Tensor) else value
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.detach().clone() if value.requires_grad else value.clone()
 
 
 def rates_of(optimizer: Optimizer, key: str = "lr") -> list[Any]:
     """The groups' values of `key`, tensors as copies."""
-    values = (group[key] for group in optimizer.param_groups)
+    values = [group[key] for group in optimizer.param_groups]
     return [value if type(value) is float else copied(value) for value in values]
 
 
@@ -250,13 +252,16 @@ class LRScheduler(theirs.LRScheduler):
     # State.
 
     def state_dict(self) -> dict[str, Any]:
-        """All attributes but the optimizer, as copies; under a key of its own what torch's lack."""
+        """All attributes but the optimizer, as copies; under a key of its own what torch's lack.
+
+        Methods that somebody has replaced on the object are not stored.
+        """
         memo = {id(self.optimizer): self.optimizer}  # a child's optimizer is never copied
         self._join()
         state = {
             key: copy.deepcopy(value, memo)
             for key, value in vars(self).items()
-            if key not in self.unstored
+            if key not in self.unstored and not callable(getattr(type(self), key, None))
         }
         state["_last_lr"] = [copied(rate) for rate in self._last_lr]
         state[OWN] = self._own_state()

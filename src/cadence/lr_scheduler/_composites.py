@@ -116,6 +116,9 @@ class _Composite(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         """The rates that the groups hold."""
+        if vars(self).get("_get_lr_called_within_step"):
+            # Who asks for the next rates instead of stepping would hear of the children's never.
+            raise NotImplementedError(f"{type(self).__name__} must be stepped: call step()")
         return rates_of(self.optimizer)
 
     def _join(self) -> int:

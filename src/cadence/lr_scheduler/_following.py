@@ -48,7 +48,10 @@ class _OverManyFloats(ManyFloatsTrack):
 
     def advance(self, step: float) -> bool:
         """Write the values of `step`."""
-        p, q = self.terms(step)
+        if step < self.moving and not self.shifts:
+            p, q = self.p(step - self.origin, math), self.q
+        else:
+            p, q = self.terms(step)
         writer = self.writer
         key = writer.key
         for cell in writer.cells:

@@ -28,6 +28,7 @@ from cadence.binding import Group, Slot, holds, put, read
 from cadence.levels import absolute
 from cadence.lr_scheduler._base import LRScheduler, Rate, copied, rates_of
 from cadence.lr_scheduler._following import Overwriting, Rebasing
+from cadence.lr_scheduler._lifetime import forget
 from cadence.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -346,6 +347,8 @@ class Planned(LRScheduler):
         groups = self.optimizer.param_groups
         if not self._get_lr_called_within_step:
             return rates_of(self.optimizer)
+        if not self._is_initial:
+            forget(self.optimizer)  # in use, even by a wrapper that never calls `step()`
         slots = self._next(len(groups))
         for slot in slots[len(groups) :]:  # torch, too, cycles momenta on the way
             put(groups[slot.place[1]], slot.key, slot.written)

@@ -30,6 +30,8 @@ WHERE = "ReduceLROnPlateau"
 class ReduceLROnPlateau(LRScheduler, theirs.ReduceLROnPlateau):
     """Multiply the rates by `factor` after more than `patience` epochs without a better metric."""
 
+    __slots__ = ("_marks",)
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -60,7 +62,7 @@ class ReduceLROnPlateau(LRScheduler, theirs.ReduceLROnPlateau):
         self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
         self.patience, self.cooldown, self.eps = patience, cooldown, eps
         self.last_epoch = 0
-        self._last_lr = rates_of(optimizer)
+        self._last_lr, self._marks = rates_of(optimizer), None
         self._init_is_better(mode, threshold, threshold_mode)
         self._reset()
         self._says, self._undone = says_verbose(verbose), False
@@ -86,7 +88,17 @@ class ReduceLROnPlateau(LRScheduler, theirs.ReduceLROnPlateau):
         if self.num_bad_epochs > self.patience:
             self._reduce_lr(self.last_epoch)
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
-        self._last_lr = rates_of(self.optimizer)
+        self._note_rates()
+
+    def _note_rates(self) -> None:
+        """Copy the rates, where they have changed: tensors take longer to copy than to know."""
+        held = [group["lr"] for group in self.optimizer.param_groups]
+        try:
+            marks = [value if type(value) is float else (value, value._version) for value in held]
+        except (AttributeError, RuntimeError):
+            marks = None  # of other numbers, and tensors made in inference mode, there is none
+        if marks is None or marks != self._marks:
+            self._last_lr, self._marks = rates_of(self.optimizer), marks
 
     def _reduce_lr(self, epoch: int) -> None:
         groups = self.optimizer.param_groups
@@ -121,6 +133,11 @@ class ReduceLROnPlateau(LRScheduler, theirs.ReduceLROnPlateau):
     def _restart(self) -> None:
         self.last_epoch = 0
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._marks = None
+
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(state)
+        self._marks = None
         self._init_is_better(self.mode, self.threshold, self.threshold_mode)
