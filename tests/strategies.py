@@ -124,7 +124,7 @@ def plans(
     mixed_clips: bool = True,
     least: int = 0,
 ) -> Schedule:
-    """Plans nested up to `max_depth`: sequences, products, sums, clips and repeats.
+    """Plans nested up to `max_depth`: sequences, products, sums, clips, repeats and parts.
 
     Args:
         draw: Given by hypothesis.
@@ -138,9 +138,9 @@ def plans(
     if length is None:
         length = draw(st.sampled_from(["closed", "open", "endless"]))
     options: dict[str, Any] = {"only_relative": only_relative, "budget": budget}
-    form = draw(
-        st.sampled_from(["leaf", "sequence", "sequence", "product", "sum", "clip", "repeat"])
-    )
+    forms = ["leaf", "sequence", "sequence", "product", "sum", "clip", "repeat"]
+    # A part of an open plan has a length of its own, or the whole run's: it never is open.
+    form = draw(st.sampled_from(forms if length == "open" else [*forms, "part"]))
     if max_depth == 0 or form == "leaf":
         return draw(shapes(length, least=least, **options))
     options.update(max_depth=max_depth - 1, mixed_clips=mixed_clips)
@@ -181,7 +181,36 @@ def plans(
         return plan.clip(
             low=bounds[0] if keep != "high" else None, high=bounds[1] if keep != "low" else None
         )
+    if form == "part":
+        return draw(stretches(length, least=least, **options))
     return draw(repeats(length, least=least, **options))
+
+
+@st.composite
+def stretches(
+    draw: st.DrawFn, length: Length, *, budget: Decimal, least: int, **options
+) -> Schedule:
+    """A part of a plan: up to a step or to the plan's end, at its own pace or another."""
+    options["budget"] = budget
+    place = st.integers(0, 60) | st.integers(0, 2000)
+    if length == "endless":
+        return draw(plans(length="endless", **options)).part(draw(place))
+    if draw(st.booleans()):
+        # In a cycle whose own length must be known, nothing may depend on the run's.
+        kinds: list[Length] = (
+            ["closed", "open", "endless"] if budget >= 1 else ["closed", "endless"]
+        )
+        plan = draw(plans(length=draw(st.sampled_from(kinds)), **options))
+        start = draw(place)
+        stop = start + draw(st.integers(least, 60) | st.integers(least, 2000))
+    else:
+        # The rest of an open plan may be all of the run.
+        kinds = ["closed", "open"] if budget == 100 and not least else ["closed"]
+        plan = draw(plans(length=draw(st.sampled_from(kinds)), least=least, **options))
+        most = plan.steps - least if isinstance(plan.steps, int) else 0
+        start, stop = draw(st.integers(0, max(most, 0))), None
+    paces = st.integers(least, 60) | st.integers(least, 2000) if least else lengths(budget)
+    return plan.part(start, stop, steps=draw(st.none() | paces))
 
 
 @st.composite

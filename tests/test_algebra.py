@@ -1,4 +1,4 @@
-"""How plans compose: timelines, products, sums, clips and repeats, with numbers by hand."""
+"""How plans compose: timelines, products, sums, clips, repeats and parts, by hand."""
 
 import math
 import warnings
@@ -9,7 +9,7 @@ import torch
 
 import cadence as cd
 from cadence import absolute
-from cadence.algebra import Product, Repeat, Sequence
+from cadence.algebra import Part, Product, Repeat, Sequence
 from cadence.errors import ArgumentError, UnresolvedError
 from cases import close
 
@@ -441,6 +441,163 @@ def test_levels_of_any_size_ramp_geometrically():
     negative = cd.Geometric(2, start=-1e-200, end=-1e200)
     assert [negative(step) for step in (0, 1, 2)] == [-1e-200, pytest.approx(-1.0), -1e200]
     assert plan(np.arange(5)).tolist() == pytest.approx([plan(step) for step in range(5)])
+
+
+# Parts.
+
+
+@BACKENDS
+def test_a_plan_cut_in_two_is_the_plan(evaluate):
+    """At its own pace a part has the plan's own values, and what is cut joins without a seam."""
+    steps = list(range(40))
+    for plan in (
+        cd.Warmup(7) >> cd.Cosine(20, end=0.1) >> cd.Hold(3),
+        cd.PiecewiseLinear(((-2, 0), (2.5, 1), (12.5, absolute(0.2)), (30, 0))),
+        (cd.Linear(5) * cd.StepDecay(2, 0.5, steps=9)).clip(low=absolute(0.01)),
+        cd.Cosine(4).repeat(7, peak_mult=0.5),
+        cd.StepDecay(3, 0.5),
+    ):
+        for cut in (0, 1, 7, 9):
+            joined = plan.part(0, cut) >> plan.part(cut)
+            assert joined.steps == plan.steps
+            assert evaluate(joined, steps) == evaluate(plan, steps)
+
+
+@BACKENDS
+def test_a_part_at_another_pace_is_the_plan_at_other_steps(evaluate):
+    """Step t of a part is step `start + t * (stop - start) / steps` of the plan, bit for bit."""
+    plan = cd.Warmup(7, shape="cosine") >> cd.OneMinusSqrt(20, end=0.1) >> cd.StepDecay(9)
+    for start, stop, length in ((0, 27, 54), (3, 31, 7), (5, 8, 1000), (20, 60, 40), (2, 9, 11)):
+        part = plan.part(start, stop, steps=length)
+        steps = list(range(length))
+        expected = [plan(start + step * (stop - start) / length) for step in steps]
+        assert all(map(close, evaluate(part, steps), expected))
+        assert [part(step) for step in steps] == expected
+        assert evaluate(part, [length, length + 1, 10**6]) == [plan(stop)] * 3
+
+
+def test_a_part_meets_the_joints_of_its_plan_exactly():
+    """Where a step of the part falls on a phase's begin, it is that phase's very start."""
+    plan = cd.Linear(3, end=0.7) >> cd.OneMinusSqrt(7, start=0.3, end=0.1) >> cd.Constant(0.9, 5)
+    part = plan.part(1, 13, steps=120)
+    assert [part(step) for step in (0, 20, 90, 120)] == [plan(1), 0.3, 0.9, 0.9]
+    assert [piece.begin for piece in part.compiled().pieces] == [0, 20, 90, 120]
+    assert math.isclose(part(20 - 1e-9), 0.7, rel_tol=1e-6)
+    # Thirds have no exact float: no step may fall between two phases for that.
+    thirds = (cd.Linear(1) >> cd.OneMinusSqrt(1, start=1) >> cd.Linear(1, start=1)).repeat(3)
+    for steps in (7, 10, 11, 1000):
+        squeezed = thirds.part(0, 9, steps=steps)
+        for begin in squeezed.compiled().begins:
+            for step in (math.nextafter(begin, 0), begin, math.nextafter(begin, math.inf)):
+                assert 0 <= (cd.Hold(3) >> squeezed)(3 + step) <= 1
+                assert 0 <= squeezed(step) <= 1
+
+
+def test_a_part_has_its_own_clock_and_level():
+    """Like other wrappers, a part begins at its own level, and what follows at its last one."""
+    plan = cd.Linear(10, end=0.5) >> cd.Linear(10).part(2, 6) >> cd.Linear(3)
+    assert [phase.steps for phase in plan.phases()] == [10, 4, 3]
+    assert [plan(step) for step in (10, 14, 17)] == [0.8, 0.4, 0.0]
+    branched = (cd.Warmup(500) >> cd.Cosine(9500)).part(0, 600) >> cd.OneMinusSqrt(100, end=0)
+    assert branched(600) == (cd.Warmup(500) >> cd.Cosine(9500))(600)
+    assert (branched.steps, branched.final) == (700, 0.0)
+
+
+def test_parts_of_no_steps_and_of_one_step_held():
+    """A part of no steps contributes only its end; one that plays none holds where it stands."""
+    plan = cd.Linear(10)
+    for nothing in (plan.part(4, 4), plan.part(0, 4, steps=0)):
+        joined = nothing >> cd.Linear(2)
+        assert joined.steps == 2
+        assert [joined(step) for step in (0, 1, 2)] == [0.6, 0.3, 0.0]
+    held = plan.part(4, 4, steps=5) >> cd.Linear(2)
+    assert [held(step) for step in (0, 4, 5, 6, 7)] == [0.6, 0.6, 0.6, 0.3, 0.0]
+    assert plan.part(10) == plan.part(10, steps=0)
+    assert [plan.part(8, 12)(step) for step in (0, 1, 2, 4, 99)] == [plan(8), plan(9), 0, 0, 0]
+
+
+def test_a_part_is_cut_from_the_plan_of_the_whole_run():
+    """The plan inside takes the run; of the run, the part takes its own length alone."""
+    plan = cd.Warmup("5%") >> cd.Cosine()
+    whole = plan.resolve(1000)
+    assert plan.part(0, 300).resolve(1000) == whole.part(0, 300)
+    assert plan.part(300).resolve(1000) == whole.part(300)
+    assert plan.part(300).resolve(1000).steps == 700
+    timeline = (plan.part(0, 600) >> cd.OneMinusSqrt("20%") >> cd.Hold()).resolve(1000)
+    assert timeline == whole.part(0, 600) >> cd.OneMinusSqrt(200) >> cd.Hold(200)
+    assert (plan.part(0, 600) >> plan.part(600)).resolve(1000).steps == 1000
+    stretched = plan.part(600, steps="3ep").resolve(cd.Horizon(1000, steps_per_epoch=500))
+    assert repr(stretched) == "(Warmup(50) >> Cosine(950)).part(600, steps=1500)"
+    assert (cd.Hold() >> plan.part(0, 600)).resolve(1000).steps == 1000
+    with pytest.raises(ArgumentError, match="'start' must be <= 500, where the plan ends"):
+        plan.part(600).resolve(500)
+    with pytest.raises(UnresolvedError, match="needs the length of the run"):
+        (plan.part(0, 600) >> plan.part(600)).resolve()
+
+
+def test_a_part_s_plan_is_rounded_with_its_neighbours():
+    """The rest of a plan that does not come out even ends where its phase does."""
+    plan = cd.Hold("33.3%") >> cd.Linear("33.3%").part(2) >> cd.Linear()
+    for total in (10, 11, 100, 101, 1000):
+        resolved = plan.resolve(total)
+        assert resolved.steps == total
+        part = resolved.parts[1]
+        assert isinstance(part, Part)
+        assert part.plan.steps == part.steps + 2
+        assert resolved.resolve(total) == resolved
+    with pytest.raises(ArgumentError, match="'start' must be <= 1, where the plan ends"):
+        plan.resolve(3)
+    with pytest.raises(ArgumentError, match="'start' must be <= 3, where the plan ends"):
+        cd.Linear("1ep").part(5).resolve(cd.Horizon(100, steps_per_epoch=3))
+    almost = cd.Linear("10%").part(10).resolve(99)
+    assert (almost.plan.steps, almost.steps) == (10, 0)
+
+
+def test_parts_of_plans_without_an_end():
+    """A decay goes on without an end; what only holds has its value before the run is known."""
+    plan = cd.StepDecay(30, 0.5).part(45)
+    assert (plan.steps, plan._is_endless()) == (None, True)
+    assert [plan(step) for step in (0, 14, 15, 45)] == [0.5, 0.5, 0.25, 0.125]
+    assert plan.resolve() == plan.resolve(1000) == plan
+    both = (cd.Linear(end=0.5) * cd.StepDecay(10, 0.5)).part(40).resolve(50)
+    assert both.steps is None
+    assert both(10) == 0.5 * 0.5**5
+    held = (cd.Linear(4, end=0.5) >> cd.Hold()).part(2)
+    assert [held(step) for step in (0, 2, 99)] == [0.75, 0.5, 0.5]
+    assert held.resolve() == held
+    assert held.resolve(10).steps == 8
+    with pytest.raises(UnresolvedError, match="takes the rest of the run"):
+        (held >> cd.Linear(3))(0)
+
+
+def test_a_cycle_that_is_part_of_an_open_plan():
+    """What a run's length would decide is the cycle's here, as with percentages."""
+    plan = cd.Linear().part(0, 5).repeat(2).resolve(40)
+    assert repr(plan) == "Linear().part(0, 5).repeat(2, over=40)"
+    assert [plan(step) for step in (0, 4, 5, 19, 20, 24)] == [1.0, 0.8, 0.75, 0.75, 1.0, 0.8]
+    own = cd.Linear(10).part(0, 5).repeat(2)
+    assert (own.steps, own(4), own(5)) == (10, 0.6, 1.0)
+
+
+def test_the_engine_sees_through_parts():
+    """A part of a repeated plan is as easy to walk along as the plan, at any pace."""
+    program = cd.Cosine(10).repeat().part(15, 45, steps=90).compiled()
+    assert program.narrows
+    found, step = [], 0
+    while step < 90:
+        piece, stop = program.around(step)
+        found.append((piece.begin, stop))
+        step = math.ceil(stop)
+    assert found == [(0, 15), (15, 45), (45, 75), (75, 90)]
+    # A cycle that ends between two steps of its plan is not cut where rounding would decide.
+    growing = cd.OneMinusSqrt(7).repeat(5, length_mult=1.5).part(82, 94, steps=221).compiled()
+    assert [growing.around(step)[0].affine(step) for step in (0, 180, 200)] == [
+        growing.at(step) for step in (0, 180, 200)
+    ]
+    flat = [(p.begin, p.flat) for p in (cd.Warmup(6) >> cd.Hold(6)).part(3, 9).compiled().pieces]
+    assert flat == [(0, False), (3, True), (6, True)]
+    many = cd.Cosine(1000).repeat(10**9).part(500, 10**12, steps=10**9)
+    assert len(many.compiled().pieces) == 2
 
 
 # Endless plans.

@@ -36,6 +36,7 @@ LATE = {
     ("schedule", "Schedule.__add__", "algebra"),
     ("schedule", "Schedule.clip", "algebra"),
     ("schedule", "Schedule.repeat", "algebra"),
+    ("schedule", "Schedule.part", "algebra"),
     ("schedule", "Schedule.plot", "plot"),
     ("schedule", "Schedule._repr_html_", "plot"),
     ("scheduler", "Scheduler.plot", "plot"),

@@ -380,6 +380,48 @@ Linear(0).repeat()
     ArgumentError: repeat: the plan must have at least 1 step (got Linear(0))
 StepDecay(30).repeat(3)
     ArgumentError: repeat: an endless plan cannot be repeated (got StepDecay(30)); give it steps
+Linear(10).part(-1)
+    ArgumentError: part: 'start' must be >= 0 (got -1)
+Linear(10).part(2.0)
+    ArgumentTypeError: part: 'start' must be a whole number (got 2.0); write 2
+Linear(10).part(None)
+    ArgumentTypeError: part: 'start' must be a whole number (got None)
+Linear(10).part("10%")
+    ArgumentTypeError: part: 'start' must be a whole number, a step of the plan (got '10%');
+        only 'steps' may be a duration
+Linear(10).part(0, "3ep")
+    ArgumentTypeError: part: 'stop' must be a whole number, a step of the plan (got '3ep');
+        only 'steps' may be a duration
+Linear(10).part(0, Duration(5, "ep"))
+    ArgumentTypeError: part: 'stop' must be a whole number, a step of the plan (got '5ep');
+        only 'steps' may be a duration
+Linear(10).part(0, True)
+    ArgumentTypeError: part: 'stop' must be a whole number (got True)
+Linear(10).part(0, 2**53 + 1)
+    ArgumentError: part: 'stop' must be <= 2**53 (got 9007199254740993)
+Linear(10).part(6, 4)
+    ArgumentError: part: 'start' must be <= 'stop' (got 6 > 4)
+Linear(10).part(11)
+    ArgumentError: part: 'start' must be <= 10, where the plan ends (got 11)
+Linear(10).part(0, steps=-1)
+    ArgumentError: part: 'steps' must be >= 0 (got -1)
+Linear(10).part(0, steps="5 parsecs")
+    ArgumentError: part: 'steps' must be a whole number of steps or a duration such as '5%',
+        '3ep', '4Ksamples' or '2Btok' (got '5 parsecs')
+StepDecay(30).part(60, steps=100)
+    ArgumentError: part: 'steps' must not be given without 'stop' for a plan without an end (got
+        StepDecay(30)); give it 'stop'
+StepDecay(30).part(60) >> Linear(10)
+    ArgumentError: Sequence: an endless phase may only be the last (got StepDecay(30).part(60)
+        before Linear(10)); give it steps
+Cosine().part(5) >> Cosine().part(5)
+    ArgumentError: Sequence: the phases must not exceed 100 % of the run (got 200 %)
+StepDecay(30).part(60).repeat(3)
+    ArgumentError: repeat: an endless plan cannot be repeated (got StepDecay(30).part(60)); give
+        it steps
+Linear().part(0, 5).repeat()
+    ArgumentError: repeat: 'times' must be given, since Linear().part(0, 5) has no length of its
+        own; write .repeat(4)
 """
 
 HORIZONS = """
@@ -703,6 +745,17 @@ Linear().repeat(3)(0)
 Linear("1ep").repeat(3)(0)
     UnresolvedError: Linear('1ep').repeat(3) is not resolved: '1ep' needs steps_per_epoch; write
         plan.resolve(Horizon(10_000, steps_per_epoch=500))
+Linear().part(0, 5)(0)
+    UnresolvedError: Linear().part(0, 5) is not resolved: a phase without a length takes the
+        rest of the run, whose length is not known; write plan.resolve(10_000) or Scheduler(...,
+        total_steps=10_000)
+Linear(10).part(0, steps="1ep").peak
+    UnresolvedError: Linear(10).part(0, steps='1ep') is not resolved: '1ep' needs
+        steps_per_epoch; write plan.resolve(Horizon(10_000, steps_per_epoch=500))
+Hold().part(3, steps=5)(0)
+    UnresolvedError: Hold().part(3, steps=5) is not resolved: a phase without a length takes the
+        rest of the run, whose length is not known; write plan.resolve(10_000) or Scheduler(...,
+        total_steps=10_000)
 Linear("50%").repeat(3).values(5)
     UnresolvedError: Linear('50%').repeat(3) is not resolved: a phase without a length takes the
         rest of the run, whose length is not known; write plan.resolve(10_000) or Scheduler(...,
@@ -827,6 +880,8 @@ def test_every_unit_is_named_where_it_is_lacking(unit):
         cd.ExponentialDecay(0.5, per=duration),
         cd.InverseSqrt(duration),
         cd.Linear().repeat(3, over=duration),
+        cd.Linear(duration).part(0, 5),
+        cd.Linear(5).part(0, 5, steps=duration),
     ):
         for question in (
             lambda plan=plan: plan(0),

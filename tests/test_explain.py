@@ -275,6 +275,28 @@ SENTENCES = [
         "Repeat 3 times: decay linearly over 10 steps from 1 to 0; multiply all of it by 0.5.",
     ),
     (
+        cd.Warmup(500).part(0, 300) >> cd.Linear(1000).part(600, steps=2400),
+        """
+        Play steps 0 to 300 of (warm up linearly over 500 steps to the full rate), then play
+        steps 600 to 1,000 of (decay linearly over 1,000 steps from the full rate to 0) in 2,400
+        steps.
+        """,
+    ),
+    (
+        cd.Hold(10) >> (cd.Hold(5) >> cd.MultiStepDecay((30,), 0.5)).part(20),
+        """
+        Hold the full rate for 10 steps, then play (hold the full rate for 5 steps, then
+        multiply it by 0.5 at step 35 of that plan, without an end) from its step 20 on.
+        """,
+    ),
+    (
+        cd.Linear(10).part(4, 4, steps=1) * 0.5,
+        """
+        Hold the value at step 4 of (decay linearly over 10 steps from 1 to 0) for 1 step;
+        multiply all of it by 0.5.
+        """,
+    ),
+    (
         cd.Warmup(10) >> cd.Linear(10).clip(low=absolute(0.1)) >> cd.Hold(10) >> cd.Cosine(10),
         """
         Warm up linearly over 10 steps to the full rate, run a part of 10 steps (decay
@@ -419,6 +441,15 @@ def test_any_plan_can_be_explained(drawn):
         (cd.Cosine(4).repeat(99), 400, ["cycles 0-396", "held 396-400"]),
         (cd.sgdr(times=3).resolve(10), 10, ["cycle 1 0-4", "cycle 2 4-7", "cycle 3 7-10"]),
         (cd.Warmup(5) >> cd.Hold(), 9, ["warm-up 0-5", "hold 5-9"]),
+        ((cd.Warmup(5) >> cd.Cosine(9)).part(2, 9), 7, ["warm-up 0-3", "cosine 3-7"]),
+        (
+            cd.Hold(3) >> (cd.Warmup(5) >> cd.Cosine(5)).part(2, 12, steps=7) * 0.5,
+            12,
+            ["hold 0-3", "warm-up 3-6", "cosine 6-9", "held 9-10", "held 10-12"],
+        ),
+        (cd.Cosine(4).repeat().part(6), 9, ["cycle 2 0-2", "cycle 3 2-6", "cycle 4 6-9"]),
+        (cd.Cosine(4).part(6, 9), 3, ["held 0-3"]),
+        (cd.Cosine(4).part(2, 2, steps=3) >> cd.Linear(2), 5, ["held 0-3", "linear 3-5"]),
         (cd.Function(three_halvings), 9, ["three_halvings 0-9"]),
         (cd.Function(math.exp), 9, ["function 0-9"]),
     ],
@@ -452,6 +483,8 @@ def test_cycles_begin_where_the_plan_restarts(plan, mult):
         (cd.noam(512), 100_000),
         (cd.triangular(10), 80),
         (cd.sgdr(10, t_mult=2), 150),
+        (cd.Linear(300).part(100, 200, steps=50), 50),
+        (cd.triangular(10).part(5), 80),
         (cd.PowerLaw(10, exponent=0), 1000),
     ],
 )
@@ -498,7 +531,7 @@ def test_the_catalogue_lists_everything():
     """Every shape and recipe, each with a formula, a signature and an example that can be drawn."""
     entries = {entry.name: entry for entry in catalogue()}
     kinds = {key for key in Schedule.known if not key.startswith("_")} - ABSTRACT
-    composed = {"Sequence", "Product", "Sum", "Clip", "Repeat"}
+    composed = {"Sequence", "Product", "Sum", "Clip", "Repeat", "Part"}
     functions = set(recipes.__all__) - {"OneCycle"}
     assert set(entries) == (kinds - composed) | functions
     for entry in entries.values():

@@ -70,6 +70,9 @@ def test_thinning_loses_nothing_that_shows(drawn, points):
         (cd.Cosine(10).repeat(), 20, [10]),
         (cd.Cosine(10).repeat(2), 20, [10]),
         (cd.PiecewiseLinear(((0, 1), (10, 1), (10, 0), (20, 0))), 20, [10]),
+        (cd.Cosine(10).repeat().part(5), 20, [5, 15]),
+        (cd.Cosine(10).repeat().part(5, 25, steps=10), 12, [3, 8]),
+        (cd.StepDecay(10).part(5, 25, steps=80), 80, [20, 60]),
         (cd.Linear(1_000_000).repeat(), 2_500_000, [1_000_000, 2_000_000]),
     ],
 )

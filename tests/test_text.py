@@ -96,6 +96,12 @@ OTHERS = [
     (Cosine(10) >> Hold(5)).clip(high=0.5).clip(low=-1, high=2),
     Cosine(10).repeat(3, length_mult=2, peak_mult=0.5) >> Hold(),
     (Warmup("10%") >> Cosine()).repeat(4, over="50%") >> Cosine(end=0.1),
+    (Warmup("5%") >> Cosine()).part(0, 600) >> OneMinusSqrt("2ep") >> Hold(),
+    (Warmup(500) >> Cosine(9500)).part(600, 1000, steps=2400),
+    Cosine().part(600),
+    Cosine("3ep").part(60, steps="10%").part(5, 5).clip(low=0.1),
+    (Cosine(10) * 0.5).part(0, steps=0),
+    StepDecay(30).part(60),
 ]
 
 EVERY = [case.plan for case in CASES] + OTHERS
@@ -172,6 +178,9 @@ GOOD = {
     "Cosine(5).clip(0.1, 0.5)": Cosine(5).clip(0.1, 0.5),
     "Cosine(5).Clip(high=absolute(1)).Repeat()": Cosine(5).clip(high=absolute(1)).repeat(),
     "Cosine(50%).repeat(times=2, over=1ep)": Cosine("50%").repeat(2, over="1ep"),
+    "Cosine(50).Part(start=10, stop=none, steps=10%)": Cosine(50).part(10, steps="10%"),
+    "Cosine(50).part(10, 20, steps=10)": Cosine(50).part(10, 20),
+    "Cosine(50).part(10, steps=40)": Cosine(50).part(10),
     # Recipes.
     "wsd(5%, 20%)": recipes.wsd("5%", "20%"),
     "wsd(shape=Linear)": recipes.wsd(shape=Linear),
@@ -287,6 +296,10 @@ unknown name 'cd'; names are written without their module, Cosine() for cd.Cosin
 
 'Repeat' is not written by name; write a.repeat(3)
     Repeat(Hold(1), 2)
+    ^ character 1
+
+'part' is not written by name; write a.part(0, 600)
+    part(Hold(1), 2)
     ^ character 1
 
 Cosine: unknown argument 'ends'; did you mean 'end'?
@@ -417,6 +430,18 @@ repeat: 'times' must be >= 1 (got 0)
     Hold(5).repeat(0)
             ^ character 9
 
+part: 'stop' must be a whole number, a step of the plan (got '10%'); only 'steps' may be a duration
+    Hold(5).part(0, 10%)
+            ^ character 9
+
+part: 'start' must be given
+    Hold(5).part(stop=3)
+            ^ character 9
+
+part: at most 2 arguments may be without a name; the others are by name: steps=
+    Hold(5).part(0, 3, 10)
+                       ^ character 20
+
 Sequence: at most one phase may be without a length (got Hold() and Cosine()); give all but one of them steps
     Hold(1) >> Hold() >> Hold(2) >> Cosine() >> Hold(3)
                                     ^ character 33
@@ -489,11 +514,11 @@ a plan must be a schedule or a level (got None)
     absolute(1).clip(low=1)
     ^ character 1
 
-unknown method 'plot'; the text of a plan knows .clip(...) and .repeat(...)
+unknown method 'plot'; the text of a plan knows .clip(...), .part(...) and .repeat(...)
     Cosine(5).plot()
               ^ character 11
 
-unknown method '__class__'; the text of a plan knows .clip(...) and .repeat(...)
+unknown method '__class__'; the text of a plan knows .clip(...), .part(...) and .repeat(...)
     Cosine(5).__class__()
               ^ character 11
 
@@ -505,7 +530,7 @@ unknown method 'momentun'; did you mean 'momentum'?
     one_cycle().momentun
                 ^ character 13
 
-unknown method 'lr'; the text of a plan knows .clip(...) and .repeat(...)
+unknown method 'lr'; the text of a plan knows .clip(...), .part(...) and .repeat(...)
     Cosine(5).lr
               ^ character 11
 
@@ -513,7 +538,7 @@ expected '(' after 'clip', found the end of the text
     Cosine(5).clip
                   ^ character 15
 
-expected 'clip' or 'repeat', found '('
+expected 'clip', 'part' or 'repeat', found '('
     Cosine(5).(5)
               ^ character 11
 
@@ -633,7 +658,7 @@ unknown schedule '__import__'; a shape of your own must be imported before a tex
     __import__('os')
     ^ character 1
 
-unknown method '__init__'; the text of a plan knows .clip(...) and .repeat(...)
+unknown method '__init__'; the text of a plan knows .clip(...), .part(...) and .repeat(...)
     Cosine(5).__init__.__globals__
               ^ character 11
 """.strip().split("\n\n")  # noqa: E501
@@ -730,6 +755,7 @@ ENDLESS = {
     "numbers": ("Hold(5)" + "+1" * 50_000, "plans must be nested at most 64 deep"),
     "repeats": ("Hold(5)" + ".repeat(1)" * 5_000, "plans must be nested at most 64 deep"),
     "clips": ("Hold(5)" + ".clip(0)" * 5_000, "plans must be nested at most 64 deep"),
+    "parts": ("Hold(5)" + ".part(0)" * 5_000, "plans must be nested at most 64 deep"),
     "doubled": ("Hold(5)" + ".repeat(2)" * 5_000, "repeat: the plan must come to at most 2**53"),
     "signs": ("-" * 100_000, "'-' must be followed by a number"),
     "quotes": ("'\\" * 90_000, "expected a schedule or a value, found a quote that is not closed"),
@@ -777,6 +803,7 @@ DEEPEST = {
     "sum": lambda plan: plan + 0.1,
     "clip": lambda plan: plan.clip(low=0.2),
     "repeat": lambda plan: plan.repeat(1),
+    "part": lambda plan: plan.part(0, 5, steps=7),
     "own": lambda plan: TextWave(inner=plan),
 }
 
@@ -891,6 +918,14 @@ JSON_TREES = [
             "times": 3,
             "peak_mult": 0.5,
         },
+    ),
+    (
+        Cosine().part(60, 100, steps="10%"),
+        {"type": "Part", "plan": {"type": "Cosine"}, "start": 60, "stop": 100, "steps": "10%"},
+    ),
+    (
+        Cosine(100).part(60),
+        {"type": "Part", "plan": {"type": "Cosine", "steps": 100}, "start": 60, "steps": 40},
     ),
     (
         PiecewiseLinear(((0, 0.5), ("50%", absolute(2)))),

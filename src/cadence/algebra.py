@@ -1,4 +1,4 @@
-"""How plans compose: in sequence, multiplied, added, clipped and repeated.
+"""How plans compose: in sequence, multiplied, added, clipped, repeated and in part.
 
 These classes are made by the operators and methods of :class:`~cadence.schedule.Schedule`.
 Continuity passes only through `>>`: a timeline inside any other starts anew at 1.0.
@@ -34,7 +34,7 @@ from cadence.levels import (
 )
 from cadence.schedule import REST, Schedule, durations, half_up, why_unresolved
 
-__all__ = ["Clip", "Product", "Repeat", "Sequence", "Sum"]
+__all__ = ["Clip", "Part", "Product", "Repeat", "Sequence", "Sum"]
 
 MOST_PHASES = 1 << 17
 """How many phases the cycles that are fitted to a length may come to: each is compiled."""
@@ -64,6 +64,16 @@ def _parts(where: str, name: str, value: Any) -> tuple[Schedule, ...]:
     if len(flat) < 2:
         raise ArgumentError(f"{where}: '{name}' must be at least two schedules (got {value!r})")
     return tuple(flat)
+
+
+def _place(where: str, name: str, value: Any) -> int:
+    """A step on the clock of a plan."""
+    if isinstance(value, (str, Duration)):
+        raise ArgumentTypeError(
+            f"{where}: '{name}' must be a whole number, a step of the plan (got "
+            f"{_checks.given(value)}); only 'steps' may be a duration"
+        )
+    return _checks.whole(where, name, value)
 
 
 class _Composite(Schedule):
@@ -207,6 +217,9 @@ _LONG = 10**15
 _FAR, _FARTHER = (
     Horizon(n * _LONG, steps_per_epoch=1, samples_per_step=1, tokens_per_step=1) for n in (1, 2)
 )
+
+_RUN = Duration(Fraction(100), "%")
+"""What an open plan in a part takes, whatever the length of the part."""
 
 
 def _share_of_whole(part: Schedule) -> Fraction | float | None:
@@ -601,7 +614,9 @@ class Repeat(_Wrapper):
                 ], total  # where a part of a longer cycle ends, rounding would decide
             begin, scale = begins[i], lengths[i]
             terms = [_stretched(term, scale, piece.origin) for term in terms]
-            return Piece(begin, begin, *terms), begins[i + 1] if i + 1 < len(begins) else total
+            # The last cycle may end before the whole step at which the plan does.
+            stop = begins[i + 1] if i + 1 < len(begins) else begin + cycle * scale
+            return Piece(begin, begin, *terms), stop
 
         return Program(pieces, uses_base=inner.uses_base, around=around)
 
@@ -612,6 +627,146 @@ class Repeat(_Wrapper):
             if value != default:
                 shown.append(f"{name}={show(value)}")
         return f"{self.plan._bracketed(3)}.repeat({', '.join(shown)})"
+
+
+class Part(_Wrapper):
+    """A stretch of a plan, at its own pace or another; made by :meth:`Schedule.part`.
+
+    Of a run the part takes its own length alone; the plan that it is cut from is resolved as if
+    it were all of the run.
+    """
+
+    called: ClassVar[str] = "part"
+    start: int = param(_place, kw_only=False)
+    stop: int | None = param(optional(_place), default=None, kw_only=False)
+    steps: Length | None = param(optional(length()), default=None)  # pyright: ignore[reportIncompatibleMethodOverride]
+
+    def _check(self) -> None:
+        if self.stop is not None and self.start > self.stop:
+            raise ArgumentError(f"part: 'start' must be <= 'stop' (got {self.start} > {self.stop})")
+        if self._is_endless() and self.steps is not None:
+            raise ArgumentError(
+                "part: 'steps' must not be given without 'stop' for a plan without an end "
+                f"(got {self.plan!r}); give it 'stop'"
+            )
+        played = self._played
+        if played is None:
+            return
+        if played < 0:
+            raise ArgumentError(
+                f"part: 'start' must be <= {self.plan.steps}, where the plan ends (got "
+                f"{self.start})"
+            )
+        if self.steps is None:  # so that a part at its own pace is one plan, however it is written
+            object.__setattr__(self, "steps", played)
+
+    @property
+    def _played(self) -> int | None:
+        """How many steps of the plan are played; None where it goes on or that is not known."""
+        stop = self.plan.steps if self.stop is None else self.stop
+        return stop - self.start if isinstance(stop, int) else None
+
+    def _whole(self, horizon: Horizon) -> Any:
+        """The plan's own exact length: it takes the run where it is open."""
+        share = self.plan._share(horizon)
+        return horizon.total_steps if share is None else share
+
+    def _share(self, horizon: Horizon) -> Fraction | float | None:
+        if self.steps is not None:
+            return horizon.exact(self.steps)
+        if self._is_endless():
+            return math.inf
+        whole = self._whole(horizon)
+        return None if whole is None else max(Fraction(0), Fraction(whole - self.start))
+
+    def _fit(self, horizon: Horizon, steps: int) -> Self:
+        if self.steps is None and not self._is_endless():
+            # The plan is rounded to end where the part does.
+            whole = self._whole(horizon)
+            own = self.start + steps if whole >= self.start else half_up(whole)
+            return dataclasses.replace(self, plan=self.plan._fit(horizon, own))
+        length = steps if isinstance(self.steps, Duration) else self.steps
+        return dataclasses.replace(self, plan=self.plan.resolve(horizon), steps=length)
+
+    def _is_endless(self) -> bool:
+        return self.stop is None and self.plan._is_endless()
+
+    def _lacking(self, *, last: bool = True) -> str | None:
+        # Where the plan ends matters to what follows, and to a pace of its own.
+        any_end = self.stop is not None or (last and self.steps is None)
+        return self.plan._lacking(last=any_end) or why_unresolved(durations(self.steps))
+
+    def _durations(self) -> Iterator[Duration]:
+        yield from super()._durations()
+        if self.plan._share(_FAR) is None:
+            yield _RUN
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        del entry
+        inner, start = self.plan.compiled(base), self.start
+        played: Any = math.inf if self._played is None else self._played
+        steps: Any = math.inf if self.steps is None else self.steps
+        stop, own = start + played, steps == played
+        if steps == 0 or played == 0:
+            return Program([Piece(0, 0, *inner.at(stop))], uses_base=inner.uses_base)
+
+        def place(t: Any) -> Any:
+            """The plan's step that is played at the part's step `t`."""
+            return t + start if own else t * played / steps + start
+
+        def first(step: float) -> float:
+            """The part's step from which on that step of the plan has come."""
+            t = min(max(step, start), stop) - start
+            if own:
+                return t
+            t, near = t * steps / played, round(t * steps / played)
+            # What lies between two steps of the plan is rounded, and no step must miss it by that.
+            is_near = not _are_whole(step) and math.isclose(t, near, rel_tol=1e-12, abs_tol=1e-9)
+            return near if is_near else t
+
+        def paced(term: Term, piece: Piece, end: float) -> Term:
+            if not callable(term):
+                return term
+            # A step between two others may be rounded to where the piece is not defined.
+            low, high = max(piece.begin, start), math.nextafter(min(end, stop), 0.0)
+            origin = piece.origin
+            return lambda t, xp: term(clamp(place(t), low, high, xp) - origin, xp)
+
+        def cut(piece: Piece, end: float) -> Piece:
+            """The piece, which goes up to `end` of the plan, on the part's clock."""
+            begin = first(piece.begin)
+            if own:
+                return piece._replace(begin=begin, origin=piece.origin - start)
+            return Piece(begin, 0, paced(piece.p, piece, end), paced(piece.q, piece, end))
+
+        pieces = [
+            cut(piece, end)
+            for piece, end in zip(inner.pieces, [*inner.begins[1:], math.inf], strict=True)
+            if piece.begin < stop and end > start
+        ]
+        if stop < math.inf:
+            pieces.append(Piece(steps, steps, *inner.at(stop)))
+
+        begins = [piece.begin for piece in pieces]
+
+        def around(t: float) -> tuple[Piece, float]:
+            piece, end = inner.around(place(t))
+            if t >= steps or not (own or _are_whole(piece.begin, min(end, stop))):
+                # Between two steps of the plan, rounding would decide what is at hand.
+                return pieces[bisect_right(begins, t) - 1], math.inf
+            return cut(piece, end), first(end)
+
+        return Program(pieces, uses_base=inner.uses_base, around=around if inner.narrows else None)
+
+    def __repr__(self) -> str:
+        shown = [str(self.start)] if self.stop is None else [str(self.start), str(self.stop)]
+        if self.steps is not None and self.steps != self._played:
+            shown.append(f"steps={show(self.steps)}")
+        return f"{self.plan._bracketed(3)}.part({', '.join(shown)})"
+
+
+def _are_whole(*steps: float) -> bool:
+    return all(step % 1 == 0 for step in steps)
 
 
 def _phases(value: Any) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 
 from cadence import shapes
 from cadence._program import Affine
-from cadence.algebra import Clip, Product, Repeat, Sequence, Sum
+from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Sum
 from cadence.horizon import Horizon
 from cadence.levels import Level, affine
 from cadence.outline import cycles, spans, viewed
@@ -161,6 +161,7 @@ class _Words:
         role: What the levels are before something else is multiplied or added: a `"factor"`
             or a `"term"`; None where they are the rate itself.
         origin: The step of the run at which the clock began, or None inside a cycle.
+        clock: Whose steps they are, where they are not the run's.
         depth: How deep this plan is in others.
     """
 
@@ -168,6 +169,7 @@ class _Words:
     scale: Affine = _ONE
     role: str | None = None
     origin: int | None = 0
+    clock: str = ""
     depth: int = 0
 
     def level(self, level: Affine | Level) -> str:
@@ -208,8 +210,8 @@ class _Words:
         """Steps of this clock in words."""
         shown = [f"{(self.origin or 0) + step:,}" for step in steps]
         listed = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-        cycle = " of the cycle" if self.origin is None else ""
-        return f"step{'' if len(shown) == 1 else 's'} {listed}{cycle}"
+        clock = " of the cycle" if self.origin is None else self.clock
+        return f"step{'' if len(shown) == 1 else 's'} {listed}{clock}"
 
     def later(self, begin: int) -> _Words:
         return self if self.origin is None else replace(self, origin=self.origin + begin)
@@ -249,7 +251,7 @@ def _told(plan: Schedule, words: _Words, *, top: bool = False) -> str:
     """A whole plan as clauses without a full stop."""
     if words.depth > 3:
         return _text(plan)
-    if isinstance(plan, (Repeat, Product, Sum, Clip)):
+    if isinstance(plan, (Repeat, Part, Product, Sum, Clip)):
         return _composite(plan, words, top=top)
     *clauses, last = _clauses(plan, words)
     return f"{', '.join(clauses)}, then {last}" if clauses else last
@@ -261,9 +263,13 @@ def _text(plan: Schedule) -> str:
     return f"follow {text if len(text) <= 300 else text[:297] + '...'}"
 
 
-def _composite(plan: Repeat | Product | Sum | Clip, words: _Words, *, top: bool = False) -> str:
+def _composite(
+    plan: Repeat | Part | Product | Sum | Clip, words: _Words, *, top: bool = False
+) -> str:
     if isinstance(plan, Repeat):
         return _repeated(plan, words, top=top)
+    if isinstance(plan, Part):
+        return _played(plan, words)
     if isinstance(plan, Clip):
         bounds = [
             f"never {side} {words.level(bound)}"
@@ -335,6 +341,17 @@ def _repeated(plan: Repeat, words: _Words, *, top: bool = False) -> str:
     return f"{head}: {inner}" if top else f"{head} ({inner})"
 
 
+def _played(plan: Part, words: _Words) -> str:
+    inner = f"({_told(plan.plan, replace(words.deeper(), origin=0, clock=' of that plan'))})"
+    if plan._played is None:
+        return f"play {inner} from its step {plan.start:,} on"
+    steps: Any = plan.steps
+    if plan._played == 0:
+        return f"hold the value at step {plan.start:,} of {inner} for {counted(steps)}"
+    told = f"play steps {plan.start:,} to {plan.start + plan._played:,} of {inner}"
+    return told if steps == plan._played else f"{told} in {counted(steps)}"
+
+
 def _parts(plan: Schedule, words: _Words) -> list[_Part]:
     """The phases of a timeline; anything else is its only phase."""
     found: list[_Part] = []
@@ -398,7 +415,7 @@ def _clause(part: _Part, before: _Part | None, words: _Words) -> str:
     if isinstance(plan, shapes.Function):
         told = plan.name or getattr(plan.function, "__qualname__", type(plan.function).__name__)
         return f"follow the function {told}{_for(part.steps)}"
-    if isinstance(plan, Repeat):
+    if isinstance(plan, (Repeat, Part)):
         return _composite(plan, words.deeper())
     if isinstance(plan, (Product, Sum, Clip)):
         length = "" if part.steps is None else f" of {counted(part.steps)}"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cadence import shapes
-from cadence.algebra import Clip, Product, Repeat, Sequence, Sum
+from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Sum
 from cadence.errors import ArgumentError
 from cadence.horizon import tile
 from cadence.schedule import Schedule
@@ -137,7 +137,25 @@ def _spans(plan: Schedule, begin: int, total: int) -> Iterator[Span]:
             yield Span(f"cycle {i}", begin, begin + length)
             begin += length
         return
+    if isinstance(inner, Part):
+        yield from _played(inner, begin, total)
+        return
     yield Span(name(inner), begin, total if plan.steps is None else begin + plan.steps)
+
+
+def _played(part: Part, begin: int, total: int) -> Iterator[Span]:
+    """The spans of the plan that a part plays, cut to it and at its pace."""
+    steps: Any = max(0, total - begin) if part.steps is None else part.steps
+    played = steps if part._played is None else part._played
+    if not steps or not played:
+        yield Span("held", begin, begin + steps)
+        return
+    for span in spans(part.plan, part.start + played):
+        first, end = (
+            begin + max(0, -(-(edge - part.start) * steps // played))
+            for edge in (span.begin, span.end)
+        )
+        yield span._replace(begin=first, end=end)
 
 
 _NAMES: dict[type[Schedule], str] = {

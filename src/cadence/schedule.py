@@ -12,8 +12,9 @@ and its `end` at its step n, which is the next phase's step 0; after its end it 
 
 Plans compose. `a >> b` is a timeline: b has its own clock from 0 and, unless told otherwise,
 starts where a ended, so a timeline is continuous by default. A ramp without a length is *open*:
-it takes what the other phases leave of the run. `a * b`, `a + b`, `.clip(low, high)` and
-`.repeat(times)` combine whole plans; inside them a timeline starts anew at 1.0.
+it takes what the other phases leave of the run. `a * b`, `a + b`, `.clip(low, high)`,
+`.repeat(times)` and `.part(start, stop)` combine whole plans; inside them a timeline starts anew
+at 1.0.
 
 A plan whose lengths are all known in steps is **resolved** and total: it has a value at every
 finite step. Lengths in other units are resolved against a horizon: `plan.resolve(10_000)`.
@@ -42,7 +43,7 @@ from cadence.levels import Level, param, show
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from cadence.algebra import Clip, Product, Repeat, Sequence, Sum
+    from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Sum
 
 __all__ = ["Leaf", "Phase", "Schedule"]
 
@@ -426,6 +427,33 @@ class Schedule:
         from cadence.algebra import Repeat
 
         return Repeat(self, times, length_mult=length_mult, peak_mult=peak_mult, over=over)
+
+    def part(
+        self, start: int, stop: int | None = None, *, steps: Length | str | None = None
+    ) -> Part:
+        """A stretch of the plan, at its own pace or at another.
+
+        `value(t) = plan(start + t * (stop - start) / steps)` for `0 <= t < steps`, then
+        `plan(stop)` is held. This changes a run in the middle: `plan.part(0, 600) >>
+        OneMinusSqrt(100)` branches off at step 600, and `plan.part(0, 600) >> plan.part(600,
+        1000, steps=2400)` stretches the rest. A part has its own clock and begins at its own
+        level, wherever the phase before ended. The plan is resolved as if it were the whole
+        run, also inside `>>`, where the part takes only its own length.
+
+        Args:
+            start: The step of the plan at which the part begins.
+            stop: The step of the plan at which it ends; None is the plan's own end.
+            steps: The length in which it is played, by default `stop - start`.
+
+        >>> from cadence import Linear
+        >>> Linear(4).part(1, 3).values(4)
+        array([0.75, 0.5 , 0.25, 0.25])
+        >>> Linear(4).part(2, steps=4).values(5)
+        array([0.5  , 0.375, 0.25 , 0.125, 0.   ])
+        """
+        from cadence.algebra import Part
+
+        return Part(self, start, stop, steps=steps)
 
     # Text.
 
