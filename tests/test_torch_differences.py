@@ -11,6 +11,7 @@ import math
 import re
 import sys
 import warnings
+from collections import Counter
 from itertools import pairwise
 from math import inf, nan
 from pathlib import Path
@@ -156,6 +157,16 @@ def test_warm_restarts_at_a_given_epoch():
             found[lib] = scheduler.T_cur, scheduler.T_i, rate(scheduler)
         assert found[ours] == (0, length, 0.1)
         assert found[theirs] == (found[ours] if epoch == 40 else (81, 81, 0))
+
+    def late(lib):
+        optimizer = sgd()
+        restarts = lib.CosineAnnealingWarmRestarts(optimizer, 4)
+        sequence = lib.SequentialLR(optimizer, [lib.ConstantLR(optimizer, 1.0), restarts], [1])
+        restarts.T_cur = 3
+        return follow(sequence, 1)[1]
+
+    assert late(theirs) < 0.02
+    assert late(ours) == 0.1
 
 
 def test_constantlr_and_linearlr_of_no_length():
@@ -1063,20 +1074,69 @@ def test_one_scheduler_twice():
         make(ours)
 
 
-def test_levels_of_one_group_changed_in_mid_run():
-    """Torch sees it at once, Cadence when it is the group's turn, or when told to look."""
+@pytest.mark.parametrize("groups", [3, 8, 12])
+def test_levels_of_one_group_changed_in_mid_run(groups):
+    """Torch sees it at once; Cadence, of many groups, when it is the group's turn or when told."""
 
     def changed(lib, *, told):
-        scheduler = lib.OneCycleLR(sgd(0.1, 0.1, 0.1), 1.0, total_steps=20)
+        scheduler = lib.OneCycleLR(sgd(*[0.1] * groups), 1.0, total_steps=40)
         follow(scheduler, 4)
         scheduler.optimizer.param_groups[2]["max_lr"] = 2.0
         if told:
             scheduler.last_epoch = scheduler.last_epoch
-        return follow(scheduler, 4, group=2)[1:]
+        return follow(scheduler, 20, group=2)[1:]
 
     expected = changed(theirs, told=False)
     assert changed(ours, told=True) == near(expected)
-    assert changed(ours, told=False)[2:] == near(expected[2:])
+    found = changed(ours, told=False)
+    late = 0 if groups <= 8 else groups
+    assert found[late:] == near(expected[late:])
+    assert (found == near(expected)) is (late == 0)
+
+
+def test_edits_that_nothing_announces():
+    """Each has a plain form that is seen."""
+
+    def data(scheduler):
+        scheduler.optimizer.param_groups[0]["lr"].data.mul_(0.5)
+
+    def plain(scheduler):
+        scheduler.optimizer.param_groups[0]["lr"].mul_(0.5)
+
+    def run(lib, make, change, optimizer):
+        scheduler = make(lib, optimizer)
+        follow(scheduler, 3)
+        change(scheduler)
+        return follow(scheduler, 4)[1:]
+
+    def exponential(lib, optimizer):
+        return lib.ExponentialLR(optimizer, 0.9)
+
+    for change, seen in ((data, False), (plain, True)):
+        expected, found = (
+            run(lib, exponential, change, sgd(0.1, tensor=torch.float64)) for lib in (theirs, ours)
+        )
+        assert (found == near(expected)) is seen
+
+    def add(scheduler):
+        scheduler.milestones[5] += 1
+
+    def assign(scheduler):
+        scheduler.milestones = scheduler.milestones + Counter([5])
+
+    def drops(lib, optimizer):
+        return lib.MultiStepLR(optimizer, [2, 20], 0.5)
+
+    for change, seen in ((add, False), (assign, True)):
+        expected, found = (run(lib, drops, change, sgd()) for lib in (theirs, ours))
+        assert (found == near(expected)) is seen
+
+    def exchange(scheduler):
+        groups = scheduler.optimizer.param_groups
+        groups[0] = dict(groups[0])
+
+    expected, found = (run(lib, exponential, exchange, sgd(0.1, 0.2)) for lib in (theirs, ours))
+    assert found != near(expected)
 
 
 def test_wrappers_that_never_step():

@@ -71,7 +71,7 @@ def put(group: Group, key: str, value: float | torch.Tensor) -> None:
     present = read(group, key)
     if isinstance(present, torch.Tensor):
         with _mode([present])():
-            present.fill_(value)
+            present.fill_(number(value))
     else:
         _replace(group, key, value)
 
@@ -186,6 +186,18 @@ class _Floats:
                 group[self.key] = self.last
         return False
 
+    def rebase(self, p: float, q: float) -> bool:
+        """Solve the base such that `p * base + q` is what is found; False if that has parted."""
+        key, groups = self.key, self.groups
+        found = groups[0][key]
+        if found is not self.last:
+            if type(found) is not float or any(group[key] != found for group in groups):
+                return False
+            self.base, self.last = (found - q) / p, found
+            for group, slot in zip(groups, self.slots, strict=True):
+                group[key], slot.base = found, self.base
+        return True
+
     def note(self) -> None:
         for slot in self.slots:
             slot.written = self.last
@@ -220,6 +232,18 @@ class _ManyFloats:
                 return False
         return True
 
+    def rebase(self, p: float, q: float) -> bool:
+        key = self.key
+        for cell, slot in zip(self.cells, self.slots, strict=True):
+            group, _, last = cell
+            found = group[key]
+            if found is not last:
+                if type(found) is not float:
+                    return False
+                slot.base = (found - q) / p
+                cell[1:] = slot.base, found
+        return True
+
     def note(self) -> None:
         for slot, (_, _, last) in zip(self.slots, self.cells, strict=True):
             slot.written = last
@@ -230,10 +254,10 @@ FEW = 4
 
 
 class _Tensors:
-    """Groups that hold a tensor: all are computed in float64 and copied in one call."""
+    """Groups that hold a tensor: all are computed in float64, and many copied in one call."""
 
     __slots__ = (
-        "bases", "few", "groups", "key", "last", "mode", "own", "shaped", "slots", "tensors",
+        "bases", "groups", "key", "last", "mode", "own", "shaped", "slots", "tensors", "together",
         "versions",
     )  # fmt: skip
 
@@ -245,40 +269,43 @@ class _Tensors:
         chosen = sorted(first.values())
         self.tensors = [self.own[i] for i in chosen]
         self.last = [slots[i].written for i in chosen]
-        bases = [slots[i].base for i in chosen]
-        self.few = bases if len(bases) <= FEW else None
-        self.bases: Any = bases[0]
-        if len(set(bases)) > 1:
-            self.bases = torch.tensor(bases, dtype=torch.float64)
+        self.set_bases([slots[i].base for i in chosen])
         self.shaped = any(tensor.ndim for tensor in self.tensors)
         self.mode = _mode(self.tensors)
         held = all(map(holds, self.tensors, self.last))
         self.versions = _versions(self.tensors) if held else None
 
+    def set_bases(self, bases: list[float]) -> None:
+        self.bases = bases
+        self.together: Any = bases[0]
+        """The bases as one factor: a number, or a tensor."""
+        if len(set(bases)) > 1:
+            self.together = torch.tensor(bases, dtype=torch.float64)
+
     def write(self, p: float, q: float) -> bool:
         if not self.holds():
             return False
-        tensors = self.tensors
         with self.mode():
-            if self.few is not None:
-                self.last = [p * base + q for base in self.few]
-                for tensor, value in zip(tensors, self.last, strict=True):
+            if len(self.tensors) <= FEW:
+                self.last = [p * base + q for base in self.bases]
+                for tensor, value in zip(self.tensors, self.last, strict=True):
                     tensor.fill_(value)
-                self.versions = _versions(tensors)
-                return True
-            if isinstance(self.bases, float):
-                value = p * self.bases + q
-                self.last = [value] * len(tensors)
-                sources = [torch.scalar_tensor(value, dtype=torch.float64)] * len(tensors)
             else:
-                values = p * self.bases + q
-                self.last = values.tolist()
-                sources = list(values.unbind())
-            if self.shaped:
-                sources = [v.expand(t.shape) for v, t in zip(sources, tensors, strict=True)]
-            torch._foreach_copy_(tensors, sources)  # pyright: ignore[reportPrivateImportUsage]
-        self.versions = _versions(tensors)
+                self.copy(p * self.together + q)
+        self.versions = _versions(self.tensors)
         return True
+
+    def copy(self, values: Any) -> None:
+        tensors = self.tensors
+        if isinstance(values, float):
+            self.last = [values] * len(tensors)
+            sources = [torch.scalar_tensor(values, dtype=torch.float64)] * len(tensors)
+        else:
+            self.last = values.tolist()
+            sources = list(values.unbind())
+        if self.shaped:
+            sources = [v.expand(t.shape) for v, t in zip(sources, tensors, strict=True)]
+        torch._foreach_copy_(tensors, sources)  # pyright: ignore[reportPrivateImportUsage]
 
     def holds(self) -> bool:
         key, tensors, versions = self.key, self.tensors, self.versions
@@ -287,6 +314,21 @@ class _Tensors:
                 return False
         touched = versions is None or versions != _versions(tensors)
         return not touched or all(map(holds, tensors, self.last))
+
+    def rebase(self, p: float, q: float) -> bool:
+        tensors, bases = self.tensors, list(self.bases)
+        if len({(tensor.dtype, tensor.device) for tensor in tensors}) > 1:
+            return False
+        found = torch.stack([tensor.detach() for tensor in tensors]).flatten().tolist()
+        written = torch.tensor(self.last, dtype=torch.float64).to(tensors[0].dtype).tolist()
+        for i, (now, then) in enumerate(zip(found, written, strict=True)):
+            if now != then:
+                self.last[i], bases[i] = now, (now - q) / p
+        self.set_bases(bases)
+        base = {id(tensor): base for tensor, base in zip(tensors, bases, strict=True)}
+        for slot, tensor in zip(self.slots, self.own, strict=True):
+            slot.base = base[id(tensor)]
+        return True
 
     def note(self) -> None:
         value = {id(t): value for t, value in zip(self.tensors, self.last, strict=True)}
@@ -315,6 +357,10 @@ class _Others:
     def holds(self) -> bool:
         pairs = zip(self.slots, self.groups, strict=True)
         return all(holds(read(group, self.key), slot.written) for slot, group in pairs)
+
+    def rebase(self, p: float, q: float) -> bool:
+        del p, q
+        return False
 
     def note(self) -> None:
         """Slots are kept up to date by each write."""

@@ -14,7 +14,7 @@ import dataclasses
 import math
 import numbers
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -774,7 +774,8 @@ def _callable(where: str, name: str, value: Any) -> Callable[[Any], float]:
         return Function.registered[value]
     if not callable(value):
         raise ArgumentTypeError(f"{where}: '{name}' must be a callable (got {value!r})")
-    function: Any = value
+    # A plan is hashable; an object that is not (a mutable dataclass) is held by its bound method.
+    function: Any = value if isinstance(value, Hashable) else value.__call__
     return function
 
 

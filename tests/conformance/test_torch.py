@@ -197,7 +197,7 @@ SUBJECTS = {
 
 GROWING = {
     *("StepLR", "MultiStepLR", "ConstantLR", "LinearLR", "ExponentialLR", "PolynomialLR"),
-    *("CosineAnnealingLR", "Recursive", "Delayed"),
+    *("Recursive", "Delayed"),
 }
 """The classes with which torch survives a group that is added to the optimizer."""
 
@@ -236,6 +236,8 @@ def actions(names, *, epochs=None, resumes=False, second=None, grows=False):
         st.tuples(st.just("put"), WHICH, RATES),
         st.tuples(st.just("replace"), WHICH, RATES),
         *each((st.just("write"), WHICH), ORDINARY),
+        st.just(("keep",)),
+        st.just(("go_back",)),
         st.tuples(st.just("copy"), st.sampled_from(["deepcopy", "pickle"])),
         st.tuples(
             st.just("reload"), st.sampled_from(["own", "torch", "cadence"]), st.sampled_from(ORDERS)

@@ -58,6 +58,12 @@ OWN = "cadence"
 HISTORIC = frozenset({"verbose", "_verbose", "anneal_func"})
 """Keys that states of older torch versions may hold."""
 
+LATE = frozenset(
+    {"_get_lr_called_within_step", "_is_initial", "_last_lr", "_step_count", "default_min_lr"}
+    | {"use_beta1"}
+)
+"""Keys that states of older torch versions may lack: the scheduler's own values stay."""
+
 HERE = str(Path(__file__).parent)
 
 
@@ -92,6 +98,24 @@ def check_optimizer(optimizer: Any) -> None:
         raise ArgumentTypeError(f"{type(optimizer).__name__} is not an Optimizer")
 
 
+def detached(value: Any, memo: dict[int, Any]) -> Any:
+    """A copy of containers, tensors and arrays; what else people keep stays the very object."""
+    if id(value) in memo:
+        return memo[id(value)]
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, (list, tuple, set)) and type(value) in (list, tuple, set):
+        return type(value)(detached(one, memo) for one in value)
+    if isinstance(value, dict):
+        copy_ = copy.copy(value)
+        for key, one in value.items():
+            copy_[key] = detached(one, memo)
+        return copy_
+    return value
+
+
 def copied(value: Any) -> Any:
     """A rate that nobody else holds."""
     if not isinstance(value, torch.Tensor):
@@ -118,6 +142,12 @@ class LRScheduler(theirs.LRScheduler):
 
     unstored: ClassVar[frozenset[str]] = frozenset({"optimizer"})
     """Attributes that do not belong into a state."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        self = super().__new__(cls)
+        # A subclass may come to life without our constructor: by its own, or by `__setstate__`.
+        self._says, self._undone, self._found_step = False, False, None
+        return self
 
     def __init__(
         self, optimizer: Optimizer, last_epoch: int = -1, verbose: Any = "deprecated"
@@ -259,7 +289,7 @@ class LRScheduler(theirs.LRScheduler):
         memo = {id(self.optimizer): self.optimizer}  # a child's optimizer is never copied
         self._join()
         state = {
-            key: copy.deepcopy(value, memo)
+            key: detached(value, memo)
             for key, value in vars(self).items()
             if key not in self.unstored and not callable(getattr(type(self), key, None))
         }
@@ -282,13 +312,14 @@ class LRScheduler(theirs.LRScheduler):
             MismatchError: The state is of another class or of other groups, or holds unknown
                 keys; nothing is changed.
         """
-        memo = {id(self.optimizer): self.optimizer}
-        state = copy.deepcopy(dict(state_dict), memo)
+        state = detached(dict(state_dict), {id(self.optimizer): self.optimizer})
         own = state.pop(OWN, {})
         self._check_state(state, own)
         last = state.get("_last_lr")
         if last is None or own.get("last_lr") != list(map(float, last)):
             own = {}  # torch has carried it along, and has stepped since
+        if "_step_count" in vars(self):
+            state.setdefault("_step_count", state.get("last_epoch", 0) + 1)
         self._restore(state)
         self._resume(last, own)
         for group, rate in zip(
@@ -296,21 +327,23 @@ class LRScheduler(theirs.LRScheduler):
         ):
             put(group, "lr", float(rate))
         forget(self.optimizer)
+        self._undone = False
 
     def _check_state(self, state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
         """Raise unless the state can be one of this class and of these groups."""
         name, kind = type(self).__name__, type(self)
         where = f"{name}.load_state_dict"
-        number, bases = len(self.optimizer.param_groups), state.get("base_lrs", ())
-        if bases and len(bases) != number:
-            raise MismatchError(
-                f"{where}: the state must be of {number} groups (it has {len(bases)})"
-            )
+        number = len(self.optimizer.param_groups)
+        for values in (state.get("base_lrs"), state.get("min_lrs")):
+            if values and len(values) != number:
+                raise MismatchError(
+                    f"{where}: the state must be of {number} groups (it has {len(values)})"
+                )
         shadowing = sorted(key for key in state if callable(getattr(kind, key, None)))
         if kind.__module__.startswith(__name__.rpartition(".")[0]):
             expected = (vars(self).keys() | {"_last_lr"}) - self.unstored
             unknown = sorted(state.keys() - expected - HISTORIC - self.may_hold)
-            missing = sorted(expected - state.keys() - self.may_lack)
+            missing = sorted(expected - state.keys() - self.may_lack - LATE)
             if unknown or missing or own.get("class", name) != name:
                 raise MismatchError(
                     f"{where}: the state must be one of {name} (it is of "
@@ -343,7 +376,6 @@ class LRScheduler(theirs.LRScheduler):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._says = self._undone = False
         assume_updated(self.optimizer)
         self._watch(self.optimizer)
 

@@ -18,9 +18,9 @@ from cadence.binding import Group, put
 from cadence.errors import ArgumentError
 from cadence.levels import Absolute, absolute
 from cadence.lr_scheduler._arguments import choice, function, number, per_group, period, returning
-from cadence.lr_scheduler._base import LRScheduler, check_optimizer, warn
+from cadence.lr_scheduler._base import LRScheduler, check_optimizer, copied, warn
 from cadence.lr_scheduler._functions import attributes_of, compare, name_of
-from cadence.lr_scheduler._planned import Planned
+from cadence.lr_scheduler._planned import Planned, attributes
 from cadence.schedule import Schedule
 from cadence.shapes import ExponentialDecay, Function, Linear, PiecewiseCosine, PiecewiseLinear
 
@@ -44,9 +44,8 @@ class _Momenta(Planned):
             self.use_beta1 = "betas" in optimizer.defaults
 
     def _momenta(self, optimizer: Optimizer, name: str, value: Any) -> list[Any]:
-        """The momentum of each group; Adam divides by `1 - beta1`."""
-        most = {"below": 1.0} if self.use_beta1 else {"high": 1.0}
-        return per_group(type(self).__name__, name, optimizer, value, **most)
+        """The momentum of each group."""
+        return per_group(type(self).__name__, name, optimizer, value)
 
     @property
     def _momentum(self) -> str:
@@ -55,8 +54,8 @@ class _Momenta(Planned):
     def _begin_momenta(self, groups: list[Group], highs: list[float], lows: list[float]) -> None:
         """Write the first values, and the keys that torch keeps in the groups."""
         for high, low, group in zip(highs, lows, groups, strict=True):
-            put(group, self._momentum, high)
-            group["max_momentum"], group["base_momentum"] = high, low
+            put(group, self._momentum, copied(high))
+            group["max_momentum"], group["base_momentum"] = copied(high), copied(low)
 
 
 @dataclass(frozen=True)
@@ -122,10 +121,10 @@ class CyclicLR(_Momenta, theirs.CyclicLR):
         self.base_lrs = base_lrs
 
     def _start(self, optimizer: Optimizer, last_epoch: int) -> None:
-        rates, groups = self.__dict__.pop("_first"), optimizer.param_groups
+        rates, groups = attributes(self).pop("_first"), optimizer.param_groups
         if last_epoch == -1:
             for rate, group in zip(rates, groups, strict=True):
-                put(group, "lr", rate)
+                put(group, "lr", copied(rate))
             if self.cycle_momentum:
                 self._begin_momenta(groups, self.max_momentums, self.base_momentums)
         super()._start(optimizer, last_epoch)
@@ -134,12 +133,14 @@ class CyclicLR(_Momenta, theirs.CyclicLR):
         """The triangle times its scale: from 0 to 1, or to what the scale leaves of it."""
         up = round(self.total_size * self.step_ratio)
         triangle = Linear(up, start=0.0, end=1.0) >> Linear(round(self.total_size) - up, end=0.0)
-        custom = self._scale_fn_custom
+        own = type(self).scale_fn is not theirs.CyclicLR.scale_fn
+        custom = self.scale_fn if own else self._scale_fn_custom
         if custom is not None:
             if self._is_initial:
                 custom = returning("CyclicLR", "scale_fn", custom)
-            by_cycle = self.scale_mode == "cycle"
-            scale = Function(PerCycle(custom, self.total_size) if by_cycle else custom)
+            scale = Function(custom)
+            if self.scale_mode == "cycle":
+                scale = Function(PerCycle(scale.function, self.total_size))
             return triangle.repeat() * scale
         if self.mode == "triangular2":
             return triangle.repeat(peak_mult=0.5)
@@ -178,7 +179,7 @@ class CyclicLR(_Momenta, theirs.CyclicLR):
 
     def _restore(self, state: dict[str, Any]) -> None:
         its = state.pop("_scale_fn_custom", None)
-        if its is not None:
+        if its:
             vars(self._scale_fn_custom).update(its)
         super()._restore(state)
         self._init_scale_fn()
@@ -257,7 +258,7 @@ class OneCycleLR(_Momenta, theirs.OneCycleLR):
         LRScheduler.__init__(self, optimizer, last_epoch, verbose)
 
     def _start(self, optimizer: Optimizer, last_epoch: int) -> None:
-        highs, div_factor, final_div_factor, momenta = self.__dict__.pop("_first")
+        highs, div_factor, final_div_factor, momenta = attributes(self).pop("_first")
         if last_epoch == -1:
             for high, group in zip(highs, optimizer.param_groups, strict=True):
                 group["initial_lr"] = high / div_factor
@@ -287,7 +288,8 @@ class OneCycleLR(_Momenta, theirs.OneCycleLR):
     def _is_linear(self) -> bool:
         if hasattr(self, "_anneal_func_type"):
             return self._anneal_func_type == "linear"
-        return self.anneal_func is self._annealing_linear  # a state of an older torch
+        # A state of an older torch holds the function instead of its name.
+        return vars(self).get("anneal_func") is self._annealing_linear
 
     def _base(self, index: int) -> float:
         return self._level(index, "max_lr")

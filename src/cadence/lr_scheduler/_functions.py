@@ -85,7 +85,7 @@ class _OfFunctions(LRScheduler):
 
     def _restore(self, state: dict[str, Any]) -> None:
         for function, its in zip(self.lr_lambdas, state.pop("lr_lambdas", ()), strict=False):
-            if its is not None:
+            if its:
                 vars(function).update(its)
         super()._restore(state)
 
@@ -99,7 +99,7 @@ class LambdaLR(_OfFunctions, Planned, theirs.LambdaLR):
     """The base times any function of the epoch: :class:`~cadence.shapes.Function`."""
 
     is_absolute = True
-    inputs = ("base_lrs",)
+    inputs = ("base_lrs", "lr_lambdas")
 
     def _plan(self, index: int) -> Schedule:
         given = self.lr_lambdas[index]

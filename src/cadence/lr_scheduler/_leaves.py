@@ -19,7 +19,7 @@ from cadence.errors import ArgumentError, ArgumentTypeError
 from cadence.levels import absolute
 from cadence.lr_scheduler._arguments import epochs, milestones_of, number, per_group, period
 from cadence.lr_scheduler._base import LRScheduler, check_optimizer
-from cadence.lr_scheduler._planned import ClosedForm, Planned, Ticking
+from cadence.lr_scheduler._planned import ClosedForm, Planned, Ticking, attributes
 from cadence.schedule import Schedule
 from cadence.shapes import (
     Constant,
@@ -47,6 +47,8 @@ __all__ = [
 class StepLR(ClosedForm, theirs.StepLR):
     """Multiply by `gamma` every `step_size` epochs: `StepDecay(step_size, gamma)`."""
 
+    made_of = ("step_size", "gamma")
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -66,6 +68,8 @@ class StepLR(ClosedForm, theirs.StepLR):
 
 class MultiStepLR(ClosedForm, theirs.MultiStepLR):
     """Multiply by `gamma` at each milestone: `MultiStepDecay(milestones, gamma)`."""
+
+    made_of = ("milestones", "gamma")
 
     def __init__(
         self,
@@ -87,6 +91,8 @@ class MultiStepLR(ClosedForm, theirs.MultiStepLR):
 class ConstantLR(ClosedForm, theirs.ConstantLR):
     """A fraction of the rate, then all of it: `Constant(factor, total_iters) >> Constant(1)`."""
 
+    made_of = ("factor", "total_iters")
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -106,6 +112,8 @@ class ConstantLR(ClosedForm, theirs.ConstantLR):
 
 class LinearLR(ClosedForm, theirs.LinearLR):
     """From one factor to another: `Linear(total_iters, start=start_factor, end=end_factor)`."""
+
+    made_of = ("start_factor", "end_factor", "total_iters")
 
     keeps_resumed = True
 
@@ -131,6 +139,8 @@ class LinearLR(ClosedForm, theirs.LinearLR):
 class ExponentialLR(ClosedForm, theirs.ExponentialLR):
     """Multiply by `gamma` every epoch: `ExponentialDecay(gamma)`."""
 
+    made_of = ("gamma",)
+
     keeps_resumed = True
     keeps_rest = False  # not even where a gamma of 0 has left nothing
 
@@ -151,6 +161,8 @@ class ExponentialLR(ClosedForm, theirs.ExponentialLR):
 
 class PolynomialLR(ClosedForm, theirs.PolynomialLR):
     """A power of what is left: `Polynomial(total_iters, power=power)`."""
+
+    made_of = ("total_iters", "power")
 
     keeps_resumed = True
 
@@ -179,6 +191,8 @@ class CosineAnnealingLR(ClosedForm, theirs.CosineAnnealingLR):
     Args:
         hold: Stay at `eta_min` after `T_max`. Ours alone; torch climbs.
     """
+
+    made_of = ("T_max", "eta_min", "hold")
 
     keeps_resumed = True
     may_lack = Planned.may_lack | {"hold"}
@@ -218,6 +232,8 @@ class CosineAnnealingLR(ClosedForm, theirs.CosineAnnealingLR):
 class CosineAnnealingWarmRestarts(Planned, theirs.CosineAnnealingWarmRestarts):
     """Half cosines, each `T_mult` times as long as the last; `T_cur` is the clock of a cycle."""
 
+    made_of = ("T_i", "T_mult", "eta_min")
+
     is_absolute = True
     inputs = ("base_lrs",)
     T_cur: Any = Ticking()
@@ -248,13 +264,11 @@ class CosineAnnealingWarmRestarts(Planned, theirs.CosineAnnealingWarmRestarts):
     def _clock(self) -> float:
         return self.T_cur
 
-    def _count(self, steps: int) -> None:
-        state = self.__dict__
-        state["last_epoch"] += steps
-        current, length = state["T_cur"] + steps, state["T_i"]
+    def _ticked(self, present: dict[str, Any], steps: int) -> dict[str, Any]:
+        current, length = present["T_cur"] + steps, present["T_i"]
         while current >= length:
             current, length = current - length, length * self.T_mult
-        state["T_cur"], state["T_i"] = current, length
+        return {"last_epoch": present["last_epoch"] + steps, "T_cur": current, "T_i": length}
 
     def _long_step(self, epoch: float | None) -> None:
         # `epoch` may be fractional, for batches within an epoch, and is not deprecated.
@@ -263,7 +277,7 @@ class CosineAnnealingWarmRestarts(Planned, theirs.CosineAnnealingWarmRestarts):
         self._update_lr(0 if epoch is None and self.last_epoch < 0 else epoch)
 
     def _move(self, epoch: float | None) -> None:
-        state = self.__dict__
+        state = attributes(self)
         if epoch is None:
             state["last_epoch"] += 1
             state["T_cur"] += 1
@@ -315,7 +329,7 @@ class SWALR(Planned, swa_utils.SWALR):
         LRScheduler.__init__(self, optimizer, last_epoch)
 
     def _start(self, optimizer: Optimizer, last_epoch: int) -> None:
-        for rate, group in zip(self.__dict__.pop("_first"), optimizer.param_groups, strict=True):
+        for rate, group in zip(attributes(self).pop("_first"), optimizer.param_groups, strict=True):
             group["swa_lr"] = rate
         super()._start(optimizer, last_epoch)
 

@@ -80,6 +80,9 @@ def see(optimizer: Optimizer, index: int) -> bool:
 
 Snapshot = list[dict[str, Any]]
 
+PLAIN = (int, float, str, tuple, type(None))
+"""What a group's values are compared by; others are the same only if they are the same object."""
+
 
 class _Kept(NamedTuple):
     """A tensor that may be written in place, and its value."""
@@ -91,13 +94,16 @@ class _Kept(NamedTuple):
 def _snapshot(optimizer: Optimizer) -> Snapshot:
     """All that the groups hold but the parameters."""
     return [
-        {
-            name: _Kept(value, value.detach().clone()) if isinstance(value, torch.Tensor) else value
-            for name, value in group.items()
-            if name != "params"
-        }
+        {name: _kept(value) for name, value in group.items() if name != "params"}
         for group in optimizer.param_groups
     ]
+
+
+def _kept(value: Any) -> Any:
+    """The value; of a tensor that may hold a rate, a copy beside it."""
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        return _Kept(value, value.detach().clone())
+    return value
 
 
 def _restore(optimizer: Optimizer, saved: Snapshot) -> None:
@@ -124,7 +130,7 @@ def _equal(a: Any, b: Any) -> bool:
         return a.tensor is b.tensor and torch.equal(a.value, b.value)
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         return torch.equal(a.detach(), b)
-    return bool(a == b)
+    return a is b or (isinstance(a, PLAIN) and isinstance(b, PLAIN) and a == b)
 
 
 class _Birth(NamedTuple):
@@ -151,8 +157,14 @@ def construction(scheduler: Any, optimizer: Optimizer) -> Iterator[bool]:
     while (
         births and births[-1].scheduler() is None and _same(_snapshot(optimizer), births[-1].after)
     ):
-        _restore(optimizer, births.pop().before)
-        undone = True
+        before = births.pop().before
+        # To have added a key is nothing to speak of.
+        undone |= any(
+            not _equal(group[name], _kept(present[name]))
+            for group, present in zip(before, optimizer.param_groups, strict=True)
+            for name in group
+        )
+        _restore(optimizer, before)
     before = _snapshot(optimizer)
     try:
         yield undone

@@ -12,16 +12,18 @@ from `base_lrs` and overwrite what they find.
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from itertools import cycle
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from torch.optim import lr_scheduler as theirs
 
 from cadence import _checks
 from cadence.binding import Group, Slot, holds, put, read
@@ -34,9 +36,12 @@ from cadence.schedule import Schedule
 if TYPE_CHECKING:
     from cadence.lr_scheduler._together import Together
 
-__all__ = ["NEVER", "ClosedForm", "Planned", "Ticking", "like"]
+__all__ = ["NEVER", "ClosedForm", "Planned", "Ticking", "attributes", "like"]
 
 NEVER = -math.inf
+
+FEW = 8
+"""Up to how many groups are all looked at in every step."""
 
 
 def like(rate: Any, value: float) -> Rate:
@@ -48,14 +53,18 @@ class Engine:
     """What a planned scheduler keeps outside its `__dict__`, so that torch's eyes pass over it."""
 
     __slots__ = (
-        "advance", "binding", "last", "next", "optimizer", "settled", "stop", "tail", "together",
-        "voice", "watch",
+        "advance", "binding", "last", "made", "next", "optimizer", "plan", "settled", "stop",
+        "tail", "together", "told", "voice", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.binding: Overwriting | Rebasing | None = None
         self.last: list[Rate] = []
         """The rates that were computed last, where there is no binding."""
+        self.told = False
+        """Whether somebody has set these since the binding wrote its own."""
+        self.made: list[Any] | None = None
+        """What the plan of all groups was made from."""
         self.next: float = NEVER
         """The clock of the next step, if the groups hold what was written but for foreigners."""
         self.settled: float = NEVER
@@ -104,7 +113,7 @@ def _watch(
     if live:
         kept = [list(values) for values in live]
         # A call without a frame: this is asked at every step.
-        return partial(operator.eq, *(live + kept if len(live) == 1 else (live, kept)))
+        return functools.partial(operator.eq, *(live + kept if len(live) == 1 else (live, kept)))
     levels = tuple(key for key in levels if key in groups[0])
     if not levels:
         return None
@@ -113,7 +122,9 @@ def _watch(
     if len(given) == 1:
         ((only, its),) = given
         return lambda: read(only) == its
-    in_turn = cycle(given)  # all groups at every step would take too long
+    if len(given) <= FEW:
+        return lambda: all(read(group) == its for group, its in given)
+    in_turn = cycle(given)  # all of many groups at every step would take too long
 
     def watch() -> bool:
         group, its = next(in_turn)
@@ -122,8 +133,12 @@ def _watch(
     return watch
 
 
+attributes: Callable[[Any], dict[str, Any]] = theirs.LRScheduler.__dict__["__dict__"].__get__
+"""The `__dict__` of a scheduler as it lies there: without the steps that were not counted yet."""
+
+
 class Ticking:
-    """An attribute that each step increases by one, which is done when somebody asks for it."""
+    """An attribute that the steps count on: those taken the short way are added when it is read."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -131,15 +146,27 @@ class Ticking:
     def __get__(self, scheduler: Any, kind: type | None = None) -> Any:
         if scheduler is None:
             return self
-        scheduler._settle()
         try:
-            return scheduler.__dict__[self.name]
+            return scheduler._counted()[self.name]
         except KeyError:
             raise AttributeError(self.name, name=self.name, obj=scheduler) from None
 
     def __set__(self, scheduler: Any, value: Any) -> None:
         scheduler._settle()
-        scheduler.__dict__[self.name] = value
+        attributes(scheduler)[self.name] = value
+
+
+@functools.cache
+def overridden(kind: type) -> frozenset[str]:
+    """The methods of a scheduler that somebody's subclass has replaced."""
+    names = ("step", "get_lr", "_update_lr", "_get_closed_form_lr")
+    methods = {name: getattr(kind, name, None) for name in names}
+    home = __name__.rpartition(".")[0] + "."
+    return frozenset(
+        name
+        for name, method in methods.items()
+        if method is not None and not f"{method.__module__}.".startswith(home)
+    )
 
 
 class Planned(LRScheduler):
@@ -158,6 +185,9 @@ class Planned(LRScheduler):
 
     inputs: ClassVar[tuple[str, ...]] = ()
     """Lists among the attributes that the plans are made from, whose entries may be set."""
+
+    made_of: ClassVar[tuple[str, ...]] = ()
+    """The attributes that the plan is made from, where it is one plan for all groups."""
 
     levels: ClassVar[tuple[str, ...]] = ()
     """Keys of the groups, beside the rate, that the plans are made from."""
@@ -212,9 +242,17 @@ class Planned(LRScheduler):
     @property
     def _planned(self) -> bool:
         """Whether the rates are the plans', and not those of somebody's subclass."""
-        kind = type(self)
-        closed = getattr(kind, "_get_closed_form_lr", None)
-        return kind.get_lr is Planned.get_lr and closed in (None, ClosedForm._get_closed_form_lr)
+        return not (
+            overridden(type(self)) & {"get_lr", "_get_closed_form_lr"}
+            or "get_lr" in attributes(self)
+        )
+
+    @property
+    def _plain(self) -> bool:
+        """Whether a step does nothing but what the plans say."""
+        return not (
+            overridden(type(self)) or attributes(self).keys() & {"get_lr", "step", "_update_lr"}
+        )
 
     # Stepping.
 
@@ -227,24 +265,36 @@ class Planned(LRScheduler):
             and epoch is None
             and engine.optimizer.param_groups[-1] is engine.tail
             and (engine.watch is None or engine.watch())
-            and (engine.advance(clock) or engine.binding.follow(clock))  # pyright: ignore[reportOptionalMemberAccess]
         ):
-            engine.next = clock + 1
-        else:
-            self._long_step(epoch)
+            engine.next = clock + 1  # first, since a function of people's may ask for the epoch
+            if engine.advance(clock) or engine.binding.follow(clock):  # pyright: ignore[reportOptionalMemberAccess]
+                return
+            engine.next = clock
+        self._long_step(epoch)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:
+        """All attributes, up to date; people's own `state_dict` reads them here."""
+        self._settle()
+        present = attributes(self)
+        if "optimizer" in present:
+            present["_last_lr"] = self._last_lr
+        return present
 
     def _settle(self) -> None:
-        """Count the steps that were taken the short way."""
-        engine = self._engine
-        steps = engine.next - engine.settled
-        if steps > 0:
-            self._count(round(steps))
-            engine.settled = engine.next
+        """Count, for good, the steps that were taken the short way."""
+        attributes(self).update(self._counted())
+        self._engine.settled = self._engine.next
 
-    def _count(self, steps: int) -> None:
-        state = self.__dict__
-        state["last_epoch"] += steps
-        state["_step_count"] += steps
+    def _counted(self) -> dict[str, Any]:
+        """The attributes, with the steps counted that were taken the short way."""
+        engine, present = self._engine, attributes(self)
+        steps = engine.next - engine.settled
+        return present if not steps > 0 else present | self._ticked(present, round(steps))
+
+    def _ticked(self, present: dict[str, Any], steps: int) -> dict[str, Any]:
+        """What some steps change of the attributes."""
+        return {name: present[name] + steps for name in ("last_epoch", "_step_count")}
 
     def _long_step(self, epoch: float | None) -> None:
         """A step that takes more than to write the plan's next values."""
@@ -252,9 +302,10 @@ class Planned(LRScheduler):
 
     def _move(self, epoch: float | None) -> None:
         # Past __setattr__, which would forget the plans.
-        self.__dict__["last_epoch"] = self.last_epoch + 1 if epoch is None else epoch
+        attributes(self)["last_epoch"] = self.last_epoch + 1 if epoch is None else epoch
 
     def _update_lr(self, epoch: float | None = None) -> None:
+        self._settle()
         if not self._planned:
             super()._update_lr(epoch)
             return
@@ -264,26 +315,60 @@ class Planned(LRScheduler):
         self._move(epoch)
         closed = epoch is not None and hasattr(self, "_get_closed_form_lr")
         self._get_lr_called_within_step = False
-        self._write(self._next(known, closed=closed))
+        if not self._jump():
+            self._write(self._next(known, closed=closed))
         self._say(epoch)
+
+    def _jump(self) -> bool:
+        """Write the values of another clock by plans that are known; False if that takes more."""
+        engine, groups = self._engine, self.optimizer.param_groups
+        if not (
+            self.is_absolute
+            and self.made_of
+            and engine.stop != NEVER
+            and engine.optimizer is self.optimizer
+            and groups[-1] is engine.tail
+            and (engine.watch is None or engine.watch())
+            and self._plans()[0] is engine.binding.slots[0].plan  # pyright: ignore[reportOptionalMemberAccess]
+        ):
+            return False
+        clock, binding = self._clock, engine.binding
+        binding.rewind()  # pyright: ignore[reportOptionalMemberAccess]
+        engine.next = engine.settled = clock + 1
+        return engine.advance(clock) or binding.follow(clock)  # pyright: ignore[reportOptionalMemberAccess]
+
+    def _plans(self) -> list[Schedule]:
+        """The plans of the groups' rates, made anew only where what they are made of changes."""
+        engine, count = self._engine, len(self.optimizer.param_groups)
+        if not self.made_of:
+            return [self._plan(i) for i in range(count)]
+        made = [getattr(self, name) for name in self.made_of]
+        if engine.made != made:
+            engine.made = [copy.copy(value) for value in made]
+            engine.plan = self._plan(0)
+        return [engine.plan] * count
 
     def _next(self, known: int, *, closed: bool = False) -> list[Slot]:
         """What the groups are to hold at the present clock; those from `known` on begin now."""
         groups, clock = self.optimizer.param_groups, self._clock
         last = self._engine.rates() if self._engine.next == clock else []
-        slots = [self._slot(i) for i in range(len(groups))]
+        slots, terms = self._slots(), {}
         for i, slot in enumerate(slots):
             recursive = not (self.is_absolute or closed)
             if recursive and i >= known:
                 slot.base = float(groups[i]["lr"])  # others may have scaled it already
-            slot.written = slot.at(clock)
+            if id(slot.plan) not in terms:
+                terms[id(slot.plan)] = slot.terms(clock)
+            p, q = terms[id(slot.plan)]
+            slot.written = p * slot.base + q if slot.base else slot.at(clock)
             if recursive and i < known:
                 self._go_on(slot, groups[i]["lr"], last[i] if i < len(last) else None)
         return slots + self._more_slots()
 
-    def _slot(self, index: int) -> Slot:
-        plan = self._plan(index)
-        return Slot("lr", (0, index), plan, self._base(index), plan)
+    def _slots(self) -> list[Slot]:
+        return [
+            Slot("lr", (0, i), plan, self._base(i), plan) for i, plan in enumerate(self._plans())
+        ]
 
     def _more_slots(self) -> list[Slot]:
         """The slots of what is scheduled beside the rates, with their values."""
@@ -330,10 +415,12 @@ class Planned(LRScheduler):
         kind = Overwriting if self.is_absolute else Rebasing
         engine.binding = kind(slots, [groups], vigilant=True)
         engine.attach()
+        engine.told = False
         engine.optimizer, engine.tail = self.optimizer, groups[-1]
-        engine.watch = _watch(vars(self), self.inputs, groups, self.levels)
+        engine.watch = _watch(attributes(self), self.inputs, groups, self.levels)
         # The first step has more to do: it looks at the order of calls.
         settled = not self._is_initial and self._step_count != 1 and not self._says
+        settled = settled and "_update_lr" not in overridden(type(self))
         engine.next = engine.settled = self._clock + 1
         engine.stop = self._stop() if settled else NEVER
 
@@ -345,7 +432,8 @@ class Planned(LRScheduler):
         Within a step, for a subclass that asks its parent, those of the epoch that is entered.
         """
         groups = self.optimizer.param_groups
-        if not self._get_lr_called_within_step:
+        by_hand = "step" in overridden(type(self)) and self._engine.next == NEVER
+        if not (self._get_lr_called_within_step or by_hand):
             return rates_of(self.optimizer)
         if not self._is_initial:
             forget(self.optimizer)  # in use, even by a wrapper that never calls `step()`
@@ -356,13 +444,16 @@ class Planned(LRScheduler):
 
     @property
     def _last_lr(self) -> list[Rate]:
-        groups = self.optimizer.param_groups
-        rates = [like(groups[slot.place[1]]["lr"], slot.written) for slot in self._engine.rates()]
-        return rates or self._engine.last
+        engine, groups = self._engine, self.optimizer.param_groups
+        if engine.told:
+            return engine.last
+        rates = [like(groups[slot.place[1]]["lr"], slot.written) for slot in engine.rates()]
+        return rates or engine.last
 
     @_last_lr.setter
     def _last_lr(self, rates: list[Rate]) -> None:
-        self._engine.last = rates
+        engine = self._engine
+        engine.last, engine.told, engine.stop = rates, True, NEVER
 
     def value_at(self, step: int, group: int = 0) -> float:
         """The rate of one group at any step; nothing is changed."""
@@ -385,7 +476,7 @@ class Planned(LRScheduler):
     def _present(self, index: int) -> Slot:
         """The slot of a rate, with the base under which its plan passes through what is held."""
         self._join()
-        slot, clock = self._slot(index), self._clock
+        slot, clock = self._slots()[index], self._clock
         if not self.is_absolute:
             last = self._engine.rates() if self._engine.next == clock + 1 else []
             found = self.optimizer.param_groups[index]["lr"]
@@ -393,10 +484,6 @@ class Planned(LRScheduler):
         return slot
 
     # State.
-
-    def state_dict(self) -> dict[str, Any]:
-        self._settle()
-        return super().state_dict()
 
     def _own_state(self) -> dict[str, Any]:
         """Also the bases, which a foreign change may have moved, and the other keys' values."""
@@ -411,9 +498,16 @@ class Planned(LRScheduler):
                 {key: copied(group[key]) for key in self.levels if key in group} for group in groups
             ],
         }
-        if self._engine.next == self._clock + 1:  # else the bases are those of other plans
+        if (
+            not self.is_absolute and self._engine.next == self._clock + 1
+        ):  # else the bases are those of other plans
             own["bases"] = [slot.base for slot in self._engine.rates()]
         return own
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._settle()
+        self._engine.next = self._engine.stop = NEVER  # what was written is of another time
+        super()._restore(state)
 
     def _resume(self, last: Sequence[Any] | None, own: Mapping[str, Any]) -> None:
         clock, groups = self._clock, self.optimizer.param_groups
@@ -422,34 +516,29 @@ class Planned(LRScheduler):
         if not self._planned or clock < 0:
             self._engine.binding, self._last_lr = None, list(last or ())
             return
-        slots, more = [self._slot(i) for i in range(len(groups))], self._more_slots()
+        slots, more = self._slots(), self._more_slots()
         for i, slot in enumerate(slots):
             slot.written = slot.at(clock) if last is None else float(last[i])
-            if not self.is_absolute and "bases" in own and slot.terms(clock).p:
+            if self.is_absolute:
+                continue
+            if "bases" in own:
                 slot.base = own["bases"][i]
-            elif not self.is_absolute:
+            if "bases" not in own or not slot.terms(clock).p:
                 self._pass_through(slot, slot.written, clock, None)
         self._write(slots + more)
         for slot, value in zip(more, own.get("more", ()), strict=False):
             put(groups[slot.place[1]], slot.key, value)
 
-    def __getstate__(self) -> dict[str, Any]:
-        self._settle()
-        return {**super().__getstate__(), "_last_lr": self._last_lr}
-
     def __setstate__(self, state: dict[str, Any]) -> None:
-        attributes = dict(state)
-        last = attributes.pop("_last_lr", [])
-        super().__setstate__(attributes)
-        self._last_lr = last
+        super().__setstate__({k: v for k, v in state.items() if k != "_last_lr"})
+        self._last_lr = state.get("_last_lr", [])
 
 
 class ClosedForm(Planned):
     """A recursive class that torch also gives a closed form, for `step(epoch)`."""
 
     def _get_closed_form_lr(self) -> list[float]:
-        slots = [self._slot(i) for i in range(len(self.base_lrs))]
-        return [slot.at(self._clock) for slot in slots]
+        return [slot.at(self._clock) for slot in self._slots()]
 
 
 _BOOKKEEPING = frozenset(

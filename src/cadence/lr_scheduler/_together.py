@@ -27,7 +27,7 @@ class Together:
     def of(cls, schedulers: Sequence[Any]) -> Together | None:
         """The schedulers as one, where they can be: plain multiples on one clock."""
         if not all(
-            isinstance(child, Planned) and child._planned and not child.is_absolute
+            isinstance(child, Planned) and child._plain and not child.is_absolute
             for child in schedulers
         ):
             return None
