@@ -57,9 +57,11 @@ BEGINNING = Affine(1.0, 0.0)
 """The level before the first phase."""
 
 
-def _way(curve: Callable[[Any, Any], Any], a: float, b: float, n: Any) -> Term:
-    """The way from `a` to `b` in `n` steps along a curve, as a function of its own time."""
-    span = b - a
+def _way(ramp: Ramp, a: float, b: float, n: Any) -> Term:
+    """The way from `a` to `b` in `n` steps along a ramp's curve, as a function of its own time."""
+    span, curve = b - a, ramp.curve
+    if type(ramp).curve is Linear.curve:
+        return lambda t, xp: a + span * (t / n)  # the same, but for a call that would be felt
     return lambda t, xp: a + span * curve(t / n, xp)
 
 
@@ -98,7 +100,7 @@ class Ramp(Leaf):
 
     def _term(self, a: float, b: float) -> Term:
         """The way from `a` to `b` as a function of the ramp's own time."""
-        return _way(self.curve, a, b, self.steps)
+        return _way(self, a, b, self.steps)
 
     def _begin(self, entry: Affine | None) -> Affine:
         return affine(self.start) if self.start is not None else entry or BEGINNING
@@ -655,7 +657,7 @@ class Piecewise(Leaf):
         for (a, start), (b, end) in pairwise(points):
             if a < b and b > 0:
                 ways = zip(affine(start), affine(end), strict=True)
-                p, q = (x if x == y else _way(self.ramp.curve, x, y, b - a) for x, y in ways)
+                p, q = (x if x == y else _way(self.ramp, x, y, b - a) for x, y in ways)
                 pieces.append(Piece(max(a, 0), a, p, q))
         last, height = points[-1]
         end = max(last, 0)
