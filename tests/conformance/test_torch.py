@@ -197,7 +197,7 @@ SUBJECTS = {
 
 GROWING = {
     *("StepLR", "MultiStepLR", "ConstantLR", "LinearLR", "ExponentialLR", "PolynomialLR"),
-    *("Recursive", "Delayed"),
+    "Recursive",
 }
 """The classes with which torch survives a group that is added to the optimizer."""
 

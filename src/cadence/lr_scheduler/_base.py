@@ -171,7 +171,6 @@ class LRScheduler(theirs.LRScheduler):
                     "scheduler with last_epoch >= 0; load the optimizer's state first, or leave "
                     "last_epoch out and load the scheduler's state"
                 )
-        see(optimizer, len(optimizer.param_groups) - 1)
         self.base_lrs = rates_of(optimizer, "initial_lr")
         self.last_epoch = last_epoch
         self._initial_step()
@@ -179,6 +178,7 @@ class LRScheduler(theirs.LRScheduler):
     def _watch(self, optimizer: Optimizer) -> None:
         """Take note of what has to be known at the first step."""
         remember_updates(optimizer)
+        see(optimizer, len(optimizer.param_groups) - 1)  # a copy of an optimizer is new to us
         self._found_step = vars(optimizer).get("step")
 
     def _initial_step(self) -> None:
