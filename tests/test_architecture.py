@@ -20,7 +20,7 @@ FLOORS = [
     ["schedule", "algebra"],
     ["shapes"],
     ["recipes", "feedback", "text"],
-    ["binding", "ownership", "state", "scheduler"],
+    ["binding", "ownership", "updates", "ranks", "revisions", "state", "given", "scheduler"],
     [
         *("outline", "explain", "catalogue", "plot"),
         *("lr_scheduler", "range_finder", "forecast", "compare"),
@@ -40,6 +40,7 @@ LATE = {
     ("schedule", "Schedule.plot", "plot"),
     ("schedule", "Schedule._repr_html_", "plot"),
     ("scheduler", "Scheduler.plot", "plot"),
+    ("revisions", "Change.plot", "plot"),
 }
 
 # For annotations alone: never executed.
@@ -47,7 +48,10 @@ TYPES_ONLY = {("schedule", "algebra"), ("ownership", "scheduler"), ("state", "sc
 
 # Who may import what is not the standard library nor NumPy while being imported itself.
 OUTSIDE = {
-    "torch": {"binding", "ownership", "state", "scheduler", "lr_scheduler", "range_finder"},
+    "torch": {
+        *("binding", "updates", "ranks", "given", "ownership", "state", "scheduler"),
+        *("lr_scheduler", "range_finder"),
+    },
     "typer": {"cli"},
     "rich": {"cli"},
 }

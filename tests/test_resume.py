@@ -247,9 +247,10 @@ def test_the_state_is_plain_and_has_fixed_keys():
     state = a_scheduler().state_dict()
     assert plain(state)
     assert state == {
-        "version": 1,
+        "version": 2,
         "clock": "update",
         "step": 7,
+        "round": [],
         "groups": [2],
         "horizon": {
             "total_steps": 40,
@@ -262,8 +263,60 @@ def test_the_state_is_plain_and_has_fixed_keys():
             "beta1": ["Constant(0.9)", "Linear()"],
         },
         "bases": {"lr": [0.5, 0.3], "beta1": [0.9]},
+        "own": {"lr": [0.5, 0.3], "beta1": [0.9]},
+        "also": {},
+        "revisions": [],
+        "feedback": {"controller": None, "state": {}},
+        "decisions": [],
+        "adjustments": [],
     }
     assert set(Scheduler(sgd(), lr=cd.InverseSqrt(3)).state_dict()) == set(state)
+
+
+VERSION_1 = {
+    "version": 1,
+    "clock": "update",
+    "step": 7,
+    "groups": [2],
+    "horizon": {
+        "total_steps": 40,
+        "steps_per_epoch": None,
+        "samples_per_step": None,
+        "tokens_per_step": None,
+    },
+    "plans": {"lr": ["Warmup('10%') >> Cosine()"], "beta1": ["Constant(0.9)", "Linear()"]},
+    "bases": {"lr": [0.5, 0.3], "beta1": [0.9]},
+}
+"""What `a_scheduler` gave in the first version of Cadence."""
+
+
+def test_a_state_of_the_first_version_loads():
+    """A checkpoint of version 0.1 resumes to the bit: nothing but step and bases changed then."""
+    scheduler, other = a_scheduler(), a_scheduler()
+    scheduler.seek(0)
+    before = copy.deepcopy(VERSION_1)
+    scheduler.load_state_dict(VERSION_1)
+    assert before == VERSION_1
+    assert scheduler.state_dict() == other.state_dict()
+    for _ in range(5):
+        assert (
+            snapshot(scheduler.optimizer)[0][0]["betas"]
+            == (snapshot(other.optimizer)[0][0]["betas"])
+        )
+        assert held(scheduler.optimizer) == held(other.optimizer)
+        advance(scheduler)
+        advance(other)
+
+
+@pytest.mark.parametrize("key", ["plans", "bases", "step"])
+def test_a_broken_state_of_the_first_version(key):
+    """What a state of version 1 lacks is told as for today's."""
+    scheduler = a_scheduler()
+    before = snapshot(scheduler.optimizer), scheduler.state_dict()
+    state = {name: value for name, value in VERSION_1.items() if name != key}
+    with pytest.raises(MismatchError, match=rf"missing \['{key}'\], unknown \[\]"):
+        scheduler.load_state_dict(state)
+    assert (snapshot(scheduler.optimizer), scheduler.state_dict()) == before
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
@@ -384,21 +437,27 @@ def nested(key, **changes):
 
 ANOTHER = "Scheduler.load_state_dict: the checkpoint was made by another schedule\n"
 CHOOSE = "\nChoose with Scheduler(..., on_mismatch='checkpoint' or 'constructor')."
+REVISION = {
+    "step": 3, "before": 40, "total_steps": 50, "how": "hold", "steps": 0,
+    "shape": "OneMinusSqrt", "end": 0.0, "keys": ["lr"],
+}  # fmt: skip
 REFUSED = [
     (
-        changed(version=2),
-        "Scheduler.load_state_dict: the state's version must be 1 (got 2); load it with the "
+        changed(version=3),
+        "Scheduler.load_state_dict: the state's version must be 2 (got 3); load it with the "
         "version of cadence that wrote it",
     ),
     (
         without("step"),
-        "Scheduler.load_state_dict: the state must have the keys version, clock, step, groups, "
-        "horizon, plans, bases (missing ['step'], unknown [])",
+        "Scheduler.load_state_dict: the state must have the keys version, clock, step, round, "
+        "groups, horizon, plans, bases, own, also, revisions, feedback, decisions, adjustments "
+        "(missing ['step'], unknown [])",
     ),
     (
         changed(stride=3),
-        "Scheduler.load_state_dict: the state must have the keys version, clock, step, groups, "
-        "horizon, plans, bases (missing [], unknown ['stride'])",
+        "Scheduler.load_state_dict: the state must have the keys version, clock, step, round, "
+        "groups, horizon, plans, bases, own, also, revisions, feedback, decisions, adjustments "
+        "(missing [], unknown ['stride'])",
     ),
     (
         lambda state: None,
@@ -428,7 +487,7 @@ REFUSED = [
         "Scheduler.load_state_dict: the state's 'groups' must be a list (got 2)",
     ),
     (
-        changed(plans={"lr": ["Linear()"]}, bases={"lr": [0.5]}),
+        changed(plans={"lr": ["Linear()"]}, bases={"lr": [0.5]}, own={"lr": [0.5]}),
         "Scheduler.load_state_dict: the state must be of the same groups and hyperparameters (it "
         "has [2] groups and lr; the scheduler has [2] and lr, beta1)",
     ),
@@ -456,6 +515,51 @@ REFUSED = [
     (
         nested("bases", lr=[0.5, "0.3"]),
         "Scheduler.load_state_dict: 'bases' must be a number (got '0.3')",
+    ),
+    (
+        changed(own={"lr": [0.5]}),
+        "Scheduler.load_state_dict: the state's 'own' must have the keys lr, beta1 (missing "
+        "['beta1'], unknown [])",
+    ),
+    (
+        changed(also={"dropout": "Linear()"}),
+        "Scheduler.load_state_dict: the state must be of the same groups and hyperparameters (it "
+        "has [2] groups and lr, beta1, dropout; the scheduler has [2] and lr, beta1)",
+    ),
+    (changed(round=[-1]), "Scheduler.load_state_dict: 'round' must be >= 0 (got -1)"),
+    (
+        changed(decisions=[[1, 2.0]]),
+        "Scheduler.load_state_dict: the state's 'decisions' must hold lines of JSON "
+        "(got [[1, 2.0]])",
+    ),
+    (
+        changed(decisions=["[1, 2.0]"]),
+        "Scheduler.load_state_dict: the state's 'decisions' must hold lists of step, metric, "
+        "factor, reason (got [[1, 2.0]])",
+    ),
+    (
+        changed(adjustments=["3"]),
+        "Scheduler.load_state_dict: the state's 'adjustments' must hold lists of step, key, "
+        "group, factor, level, reason (got [3])",
+    ),
+    (
+        changed(revisions=['{"step": 3}']),
+        "Scheduler.load_state_dict: a revision must have the keys step, before, total_steps, how, "
+        "steps, shape, end, keys (got {'step': 3})",
+    ),
+    (
+        changed(revisions=[json.dumps({**REVISION, "how": "strech"})]),
+        "Scheduler.load_state_dict: 'how' must be one of 'hold', 'stretch', 'cooldown', 'rewarm' "
+        "(got 'strech'); did you mean 'stretch'?",
+    ),
+    (
+        changed(revisions=[json.dumps({**REVISION, "shape": "Squiggle"})]),
+        "Scheduler.load_state_dict: the checkpoint's cool-down is a 'Squiggle', which must be a "
+        "known ramp; import its module first",
+    ),
+    (
+        nested("feedback", controller="Plateau()"),
+        ANOTHER + "  feedback:\n    checkpoint:  Plateau()\n    constructor: None" + CHOOSE,
     ),
     (changed(step=-1), "Scheduler.load_state_dict: 'step' must be >= 0 (got -1)"),
     (
@@ -554,18 +658,26 @@ def made_with(plan, total_steps, **options):
     return Scheduler(sgd(0.5, 0.25, names=["a", "b"]), lr=plan, total_steps=total_steps, **options)
 
 
+def an_epoch(scheduler):
+    """An epoch of a few updates: of one update each, a clock of epochs would be a mistake."""
+    for _ in range(2):
+        scheduler.optimizer.step()
+    advance(scheduler)
+
+
 def test_the_checkpoint_decides():
     """With on_mismatch="checkpoint" plans, run length and clock are the checkpoint's."""
     original = made_with(cd.Warmup(4) >> cd.Cosine(), 40, clock="epoch")
-    advance(original, 9)
+    for _ in range(9):
+        an_epoch(original)
     resumed = made_with(cd.Linear(), 20, on_mismatch="checkpoint", past_end="raise")
     resumed.load_state_dict(original.state_dict())
     assert resumed.state_dict() == original.state_dict()
     assert resumed.clock == "epoch"
     for _ in range(31):
         assert held(resumed.optimizer) == held(original.optimizer)
-        advance(resumed)
-        advance(original)
+        an_epoch(resumed)
+        an_epoch(original)
     with pytest.raises(PastEndError, match="the plan ends at step 40"):
         resumed.step()
 

@@ -392,7 +392,7 @@ def test_step_takes_no_metric():
     """A metric, or an epoch, given to step() is refused and changes nothing."""
     optimizer = sgd(0.5)
     scheduler = Scheduler(optimizer, lr=cd.Linear(9))
-    with pytest.raises(ArgumentTypeError, match=r"^Scheduler.step: takes no argument \(got 0.3\)"):
+    with pytest.raises(ArgumentTypeError, match=r"^Scheduler.step: takes no metric \(got 0.3\)"):
         scheduler.step(0.3)
     assert scheduler.last_epoch == 0
     assert held(optimizer) == [0.5]
@@ -626,27 +626,27 @@ def hooks(optimizer):
     return len(optimizer._optimizer_step_post_hooks)
 
 
-def test_the_hook_is_gone_after_the_first_step():
-    """What watches for the first update is removed when the scheduler steps, or is no more."""
+def test_the_hook_lives_as_long_as_the_scheduler_is_in_charge():
+    """Updates are counted, for the audit of the pace, until it is superseded or is no more."""
     optimizer = sgd(0.5)
     first = Scheduler(optimizer, lr=cd.Linear(9))
     assert hooks(optimizer) == 1
     second = Scheduler(optimizer, lr=cd.Linear(9))
-    assert hooks(optimizer) == 1
+    assert hooks(optimizer) == 1  # the first one's is gone
     advance(second)
-    assert hooks(optimizer) == 0
+    assert hooks(optimizer) == 1
     third = Scheduler(optimizer, weight_decay=0.5)
     with pytest.warns(CallOrderWarning, match=ORDER):
         third.step()
-    assert hooks(optimizer) == 0
-    fourth = Scheduler(optimizer, momentum=0.5)
+    assert hooks(optimizer) == 2
+    del third
     assert hooks(optimizer) == 1
-    del first, fourth
+    del first, second
     assert hooks(optimizer) == 0
 
 
 def test_other_hooks_are_not_disturbed():
-    """Several schedulers and the user's own hooks live together through the first update."""
+    """Several schedulers and the user's own hooks live together."""
     optimizer = sgd(0.5, weight_decay=0.1)
     calls = []
     optimizer.register_step_post_hook(lambda *_: calls.append("before"))
@@ -657,7 +657,11 @@ def test_other_hooks_are_not_disturbed():
         for scheduler in schedulers:
             scheduler.step()
     assert calls == ["before", "after"] * 2
+    assert hooks(optimizer) == 4  # the schedulers count updates as long as they live
+    del schedulers, scheduler
     assert hooks(optimizer) == 2
+    optimizer.step()
+    assert calls == ["before", "after"] * 3
 
 
 class Wrapper(torch.optim.Optimizer):
@@ -679,11 +683,47 @@ class Wrapper(torch.optim.Optimizer):
 
 
 def test_a_wrapped_optimizer():
-    """A wrapper without hooks can be scheduled; it is only that the order is not watched."""
+    """Through a wrapper that has no hooks, the updates of the optimizer inside are counted."""
     optimizer = sgd(0.5)
-    scheduler = Scheduler(Wrapper(optimizer), lr=cd.Linear(10))
+    wrapper = Wrapper(optimizer)
+    scheduler = Scheduler(wrapper, lr=cd.Linear(10))
+    with pytest.warns(CallOrderWarning, match=ORDER):
+        scheduler.step()
+    assert held(optimizer) == [0.45]
+    scheduler.follow()
+    wrapper.step()
+    assert held(optimizer) == [0.4]
+
+
+class Sealed(Wrapper):
+    """A wrapper that does not say what it wraps."""
+
+    def __init__(self, optimizer):
+        self._inside = optimizer
+
+    @property
+    def param_groups(self):
+        return self._inside.param_groups
+
+    @property
+    def defaults(self):
+        return self._inside.defaults
+
+
+def test_a_wrapper_without_anything_to_hook():
+    """It can be scheduled; it is only that order and pace are not watched, nor followed."""
+    optimizer = sgd(0.5)
+    scheduler = Scheduler(Sealed(optimizer), lr=cd.Linear(10))
     scheduler.step()
     assert held(optimizer) == [0.45]
+    expected = (
+        r"^Scheduler.follow: the optimizers must have hooks \(got Sealed\); give the scheduler the "
+        r"optimizer that is wrapped$"
+    )
+    with pytest.raises(ArgumentError, match=expected):
+        scheduler.follow()
+    scheduler.step()
+    assert held(optimizer) == [0.4]
 
 
 # A second scheduler on one optimizer.

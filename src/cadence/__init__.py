@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cadence._version import __version__
+from cadence.feedback import Controller, Greedy, Plateau, SpikeGuard
 from cadence.horizon import Duration, Horizon
 from cadence.levels import Absolute, absolute
 from cadence.recipes import (
@@ -59,12 +60,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Absolute",
     "Constant",
+    "Controller",
     "Cosine",
     "Decay",
     "Duration",
     "ExponentialDecay",
     "Function",
     "Geometric",
+    "Greedy",
     "Hold",
     "Horizon",
     "Hyperbolic",
@@ -78,12 +81,14 @@ __all__ = [
     "Piecewise",
     "PiecewiseCosine",
     "PiecewiseLinear",
+    "Plateau",
     "Polynomial",
     "PowerLaw",
     "Ramp",
     "Rex",
     "Schedule",
     "Scheduler",
+    "SpikeGuard",
     "StepDecay",
     "Tanh",
     "Warmup",

@@ -135,6 +135,18 @@ class Slot:
     """The plan before it was resolved, as the state stores it."""
     written: float = math.nan
     """The value written last, as the scheduler computed it; NaN before the first write."""
+    own: float = math.nan
+    """The base without what feedback and adjustments have made of it."""
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.own):
+            self.own = self.base
+
+    def move(self, base: float) -> None:
+        """Take a base that someone else has chosen; the own one moves along."""
+        kept = self.base and self.own != self.base
+        self.own = self.own * (base / self.base) if kept else base
+        self.base = base
 
     def at(self, step: float) -> float:
         """The value at `step`."""

@@ -9,13 +9,15 @@
     ├── UnresolvedError (ValueError)        a plan whose lengths need a horizon first
     ├── MismatchError (ValueError)          a checkpoint made by another plan or horizon
     ├── ExternalChangeError (RuntimeError)  someone else wrote a scheduled value
+    ├── PaceError (RuntimeError)            a clock that runs at another pace than the updates
     ├── PastEndError (RuntimeError)         a step after the plan's end, where that was forbidden
     └── SupersededError (RuntimeError)      a scheduler whose optimizer has a newer one
 
     CadenceWarning (UserWarning)
     ├── ExternalChangeWarning               a foreign change was adopted or overridden
     ├── TakeoverWarning                     a second scheduler was built on one optimizer
-    └── CallOrderWarning                    the scheduler was stepped before the optimizer
+    ├── CallOrderWarning                    the scheduler was stepped before the optimizer
+    └── PaceWarning                         the clock runs at another pace than the updates
 """
 
 __all__ = [
@@ -27,6 +29,8 @@ __all__ = [
     "ExternalChangeError",
     "ExternalChangeWarning",
     "MismatchError",
+    "PaceError",
+    "PaceWarning",
     "ParseError",
     "PastEndError",
     "SupersededError",
@@ -63,6 +67,10 @@ class ExternalChangeError(CadenceError, RuntimeError):
     """A scheduled value was changed by someone else and `external="error"` is set."""
 
 
+class PaceError(CadenceError, RuntimeError):
+    """The scheduler is stepped at another pace than its optimizers and `strict=True` is set."""
+
+
 class PastEndError(CadenceError, RuntimeError):
     """A scheduler was stepped past its end and `past_end="raise"` is set."""
 
@@ -85,3 +93,7 @@ class TakeoverWarning(CadenceWarning):
 
 class CallOrderWarning(CadenceWarning):
     """`scheduler.step()` ran before the first `optimizer.step()`; the first value was skipped."""
+
+
+class PaceWarning(CadenceWarning):
+    """The scheduler is stepped much more or less often than its clock says."""

@@ -7,12 +7,15 @@ follows from these, so loading is exact in any order, and twice.
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -20,17 +23,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cadence import _checks
 from cadence._array import convert
-from cadence.binding import (
-    Binding,
-    Group,
-    Groups,
-    Slot,
-    check_readable,
-    holds,
-    number,
-    part_from,
-    read,
-)
+from cadence.binding import Binding, Groups, Slot, check_readable, holds, number, part_from, read
 from cadence.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -39,30 +32,53 @@ from cadence.errors import (
     ExternalChangeError,
     ExternalChangeWarning,
     MismatchError,
+    PaceError,
+    PaceWarning,
     PastEndError,
     SupersededError,
     TakeoverWarning,
     UnresolvedError,
 )
-from cadence.horizon import Horizon
-from cadence.levels import Absolute
-from cadence.ownership import OWNERS, FirstUpdate, Owner
-from cadence.recipes import OneCycle
+from cadence.feedback import Controller
+from cadence.given import Plan, by_name, normalized, one, optimizers
+from cadence.given import horizon as given_horizon
+from cadence.horizon import Horizon, Length
+from cadence.levels import Level, affine
+from cadence.levels import level as as_level
+from cadence.ownership import OWNERS, Owner
+from cadence.ranks import REDUCE, agreed
+from cadence.revisions import Change, Revision, revised
 from cadence.schedule import Schedule
-from cadence.shapes import Constant, Function
-from cadence.state import VERSION, Saved, check_state, horizon_state, ordered, packed
-from cadence.text import parse
+from cadence.state import (
+    VERSION,
+    Adjustment,
+    Decision,
+    Saved,
+    horizon_state,
+    ordered,
+    packed,
+    read_state,
+    stored,
+)
+from cadence.updates import Pace, Updates, remove
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Plan", "Scheduler"]
-
-Plan = Schedule | str | float | Callable[[int], float]
-"""What a plan may be given as: a schedule, its text, a multiple of the base, or a function."""
+__all__ = ["Adjustment", "Decision", "Plan", "Scheduler"]
 
 VISIBLE = 0.01
 """Below this multiple the base cannot be told from a value without blowing up its error."""
+
+KEPT = 1_000
+"""How many decisions are kept."""
+
+
+class _Other(NamedTuple):
+    """A value that is not a group's, and how to set it."""
+
+    setter: Callable[[float], object]
+    slot: Slot
 
 
 class Scheduler(LRScheduler):
@@ -83,6 +99,14 @@ class Scheduler(LRScheduler):
             raises.
         on_mismatch: When a checkpoint has another plan or horizon: `"raise"`, or take that of
             the `"checkpoint"` or of the `"constructor"`.
+        feedback: What is to be made of a metric: a controller such as
+            :class:`~cadence.feedback.Plateau`, which hears of it through :meth:`observe`.
+        reduce: In a distributed run, what the processes make of their metrics before these are
+            judged: their `"mean"`, their `"max"`, the one of `"rank0"`, or None: nothing.
+        strict: Raise, rather than warn, where the clock ticks at another pace than the optimizer
+            makes updates.
+        also: Whatever else follows the clock: by its name a function that sets the value, and the
+            plan of it at base 1, such as `{"dropout": (set_dropout, Linear(start=0.1, end=0))}`.
         **plans: A plan for each hyperparameter: any number that the groups hold (`lr`,
             `momentum`, `weight_decay`, ...), and `beta1`, `beta2`. A plan may be a
             :class:`~cadence.schedule.Schedule`, its text, a number or a function of the step; a
@@ -116,10 +140,14 @@ class Scheduler(LRScheduler):
         past_end: Literal["hold", "repeat", "raise"] = "hold",
         external: Literal["rebase", "override", "error"] = "rebase",
         on_mismatch: Literal["raise", "checkpoint", "constructor"] = "raise",
+        feedback: Controller | None = None,
+        reduce: Literal["mean", "max", "rank0"] | None = "mean",
+        strict: bool = False,
+        also: Mapping[str, tuple[Callable[[float], object], Plan]] | None = None,
         **plans: Plan | Sequence[Plan] | Mapping[str, Plan],
     ) -> None:
         # torch's own constructor is not run: it would patch `optimizer.step` and write values.
-        self.optimizers = _optimizers(optimizer)
+        self.optimizers = optimizers(optimizer)
         self.optimizer = self.optimizers[0]
         self.clock = _checks.choice("Scheduler", "clock", clock, ("update", "epoch"))
         self.past_end = _checks.choice(
@@ -131,25 +159,48 @@ class Scheduler(LRScheduler):
         self.on_mismatch = _checks.choice(
             "Scheduler", "on_mismatch", on_mismatch, ("raise", "checkpoint", "constructor")
         )
+        self.reduce = _checks.choice("Scheduler", "reduce", reduce, REDUCE)
+        self.strict = bool(strict)
+        if feedback is not None and not isinstance(feedback, Controller):
+            raise ArgumentTypeError(
+                f"Scheduler: 'feedback' must be a controller (got {_checks.given(feedback)}); "
+                "write Plateau()"
+            )
+        self.feedback = feedback
+        if feedback is not None and "lr" not in plans:
+            raise ArgumentError("Scheduler: 'feedback' must have a plan for lr to act on; give lr=")
         if not plans:
             raise ArgumentError(
                 "Scheduler: at least one plan must be given, such as lr=Cosine() (got none)"
             )
-        self.horizon = _horizon(total_steps, horizon, self.clock)
-        self._given = {key: _normalized(key, plan) for key, plan in plans.items()}
+        self.horizon = self._first_horizon = given_horizon(total_steps, horizon, self.clock)
+        self._epoch = None if horizon is None else horizon.steps_per_epoch
+        self._given = {key: normalized(key, plan) for key, plan in plans.items()}
         self._step = 0
+        self._revisions: list[Revision] = []
+        self._judged = {} if feedback is None else feedback.start()
+        self._decisions: deque[Decision] = deque(maxlen=KEPT)
+        self._adjustments: list[Adjustment] = []
         self._warned: set[str] = set()
         self._superseded: str | None = None
         groups = self._groups()
         slots = [slot for key in plans for slot in self._slots(key, groups)]
+        self._others = self._others_of(also or {})
         self._end = self._find_end(slots, self.horizon)
         self._inherit(slots, groups)
+        if feedback is not None and not any(_has_multiples(s) for s in slots if s.key == "lr"):
+            raise ArgumentError(
+                "Scheduler: 'feedback' scales the base, so the plan of lr must have levels that "
+                "are multiples of it; all of them are absolute"
+            )
+        # The setters come first: where one raises, the optimizer is as it was.
+        self._set_others(self._of_others(0))
         # From here on the optimizer is touched; nothing below can fail but a plan's own function,
         # and that before the first write.
         self._bind(slots, 0)
-        self._first_update: FirstUpdate | None = FirstUpdate(self.optimizers)
-        weakref.finalize(self, self._first_update.remove)
-        self._watch: float = 1
+        self._fresh = True
+        self._following = False
+        self._listen()
 
     # What belongs to which group.
 
@@ -181,7 +232,7 @@ class Scheduler(LRScheduler):
     def _slots(self, key: str, groups: Groups, known: Sequence[int] = ()) -> list[Slot]:
         """Slots of `key` for the groups beyond the first `known` ones of each optimizer."""
         slots, count, nth = [], sum(map(len, groups)), 0
-        resolved: dict[int, Schedule] = {}  # once for all groups of one plan
+        plans: dict[int, Schedule] = {}  # once for all groups of one plan
         for o, own in enumerate(groups):
             for i, group in enumerate(own):
                 nth += 1
@@ -196,26 +247,50 @@ class Scheduler(LRScheduler):
                     )
                 plan = given[nth - 1] if isinstance(given, list) else given
                 if isinstance(plan, dict):
-                    plan = _by_name(key, plan, group, label)
+                    plan = by_name(key, plan, group, label)
                 check_readable(group, key, label)
-                if id(plan) not in resolved:
-                    resolved[id(plan)] = self._resolved(key, plan)
+                if id(plan) not in plans:
+                    plans[id(plan)] = revised(self._resolved(key, plan), key, self._revisions)
                 base = number(read(group, key))
-                slots.append(Slot(key, (o, i), resolved[id(plan)], base, plan))
+                slots.append(Slot(key, (o, i), plans[id(plan)], base, plan))
         return slots
 
     def _resolved(self, key: str, plan: Schedule) -> Schedule:
+        """The plan in steps, before any revision."""
         try:
-            resolved = plan.resolve(self.horizon)
+            resolved = plan.resolve(self._first_horizon)
             resolved.compiled()
         except (ArgumentError, UnresolvedError) as error:
             raise type(error)(f"Scheduler: {key}: {error}") from None
         return resolved
 
+    def _others_of(self, also: Mapping[str, Any]) -> dict[str, _Other]:
+        """What follows the clock beside the groups' values."""
+        if not isinstance(also, Mapping):
+            raise ArgumentTypeError(
+                f"Scheduler: 'also' must be a dict (got {_checks.given(also)}); write "
+                "also={'dropout': (set_dropout, Linear())}"
+            )
+        others = {}
+        for name, pair in also.items():
+            where = f"Scheduler: also[{name!r}]"
+            if not (isinstance(pair, tuple) and len(pair) == 2 and callable(pair[0])):
+                raise ArgumentTypeError(
+                    f"{where} must be a pair of a function and a plan (got {_checks.given(pair)}); "
+                    "write (set_value, Linear())"
+                )
+            if name in self._given:
+                raise ArgumentError(f"{where} must have a name of its own; {name!r} has a plan")
+            given = one(name, pair[1])
+            slot = Slot(name, (0, 0), self._resolved(name, given), 1.0, given)
+            others[name] = _Other(pair[0], slot)
+        return others
+
     def _find_end(self, slots: list[Slot], horizon: Horizon) -> float:
         """The step at which `past_end` takes over."""
         end: float | None = horizon.total_steps
         if end is None:
+            slots = [*slots, *(other.slot for other in self._others.values())]
             end = max(slot.plan.compiled(slot.base).end for slot in slots)
             end = end if end == math.inf else math.ceil(end)
         if self.past_end != "hold" and not 0 < end < math.inf:
@@ -242,7 +317,7 @@ class Scheduler(LRScheduler):
                 if old.base != slot.base and holds(read(slot.group(groups), key), old.written):
                     if stepped or earlier is None:
                         told = told or (slot.base, old.base)
-                    slot.base = old.base
+                    slot.base = slot.own = old.base
             if told or stepped:
                 base = (
                     ""
@@ -280,18 +355,19 @@ class Scheduler(LRScheduler):
                 owner = owners.get(key)
                 earlier = None if owner is None else owner.scheduler()
                 if earlier is not None and earlier is not self:
-                    earlier._superseded, earlier._watch = key, -math.inf
-                    if earlier._first_update is not None:
-                        earlier._first_update.remove()
+                    earlier._superseded = key
+                    earlier._look_closely()
+                    earlier._updates.remove()
                 owners[key] = Owner(weakref.ref(self), self._binding, i)
 
     # The clock.
 
-    def step(self, metric: object = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(self, metric: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Advance the clock by one tick and write the values of the new step.
 
         Call it after `optimizer.step()`: once per update, or once per epoch with
-        `clock="epoch"`.
+        `clock="epoch"`. With a metric, :meth:`observe` it first. After :meth:`follow` the clock
+        is left alone.
 
         Raises:
             PastEndError: The plan has ended and `past_end="raise"`.
@@ -310,27 +386,31 @@ class Scheduler(LRScheduler):
         else:
             self._step_with_care(step, metric)
 
-    def _step_with_care(self, step: int, metric: object) -> None:
+    def _step_with_care(self, step: int, metric: Any) -> None:
         """A step on which something is not as usual."""
-        at = self._look(step, metric)
+        if metric is not None and self.feedback is None:
+            raise ArgumentTypeError(
+                f"Scheduler.step: takes no metric (got {metric!r}) without feedback; give the "
+                "scheduler feedback=Plateau(), or write seek(step) to set the position"
+            )
+        self._check_in_charge()
+        ticks = self._passing or not self._following
+        at = self._look(step) if ticks else 0
+        if metric is not None:  # after the refusals, or it would be judged again
+            self.observe(metric)
+        if not ticks:
+            return
         if self._replaced() or self._grown():
             self._regroup(at)
         elif not self._advance(at):
             self._reconcile(at)
         self._step = step
 
-    def _look(self, step: int, metric: object) -> int:
+    def _look(self, step: int) -> int:
         """What the hot path leaves out: first steps, ends and refusals; the plan's step."""
-        if metric is not None:
-            raise ArgumentTypeError(
-                f"Scheduler.step: takes no argument (got {metric!r}); write seek(step) to set "
-                "the position"
-            )
-        self._check_in_charge()
-        if self._first_update is not None:
-            missed = self._first_update.missed()
-            self._first_update = None
-            if missed and self._step == 0:
+        if self._fresh:
+            self._fresh = False
+            if self._step == 0 and self._updates.missed():
                 _warn(
                     "Scheduler: step() was called before the first optimizer.step(), so the "
                     "plan's first value is skipped; call optimizer.step() first",
@@ -343,6 +423,84 @@ class Scheduler(LRScheduler):
         if at < step:
             self._binding.rewind()
         return at
+
+    def _look_closely(self) -> None:
+        """Let the next step look at everything."""
+        self._watch = self._held = -math.inf
+
+    # Following the updates.
+
+    def follow(self) -> Self:
+        """Let each update that the optimizers really make advance the clock, from now on.
+
+        Then the loop need not call `step()`, and where it or a framework does, nothing happens:
+        gradient accumulation, updates that AMP skips, and wrappers that step once for each process
+        cannot miscount. With several optimizers a tick is a round, in which each has made an
+        update. The optimizers keep the scheduler alive until :meth:`unfollow`.
+
+        Raises:
+            ArgumentError: The clock counts epochs, or an optimizer has no hooks to follow.
+
+        >>> import torch, cadence as cd
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        >>> scheduler = cd.Scheduler(optimizer, lr=cd.Linear(4)).follow()
+        >>> for _ in range(2):
+        ...     optimizer.step()
+        >>> scheduler.get_last_lr()
+        [0.25]
+        """
+        if self.clock != "update":
+            raise ArgumentError(
+                "Scheduler.follow: the clock must count updates (got clock='epoch'); step() it "
+                "once per epoch"
+            )
+        if not self._updates.hooked:
+            raise ArgumentError(
+                "Scheduler.follow: the optimizers must have hooks (got "
+                f"{', '.join(type(optimizer).__name__ for optimizer in self.optimizers)}); give "
+                "the scheduler the optimizer that is wrapped"
+            )
+        self._check_in_charge()
+        if not self._following:
+            self._following = self._updates.exact = True
+            self._look_closely()
+            self._updates.listener = self._follow_update
+        return self
+
+    def unfollow(self) -> None:
+        """Leave the clock to `step()` again."""
+        if not self._following:
+            return
+        self._following = self._updates.exact = False
+        self._look_closely()
+        self._updates.listener = _weakly(self)
+        self._pace.restart(self._step, self._updates.rounds)
+
+    def _listen(self) -> None:
+        """Count the optimizers' updates."""
+        self._updates, self._pace = Updates(self.optimizers), Pace(self.clock, self._epoch)
+        self._updates.listener = _weakly(self)
+        self._passing = False
+        self._look_closely()
+        weakref.finalize(self, remove, self._updates.handles).atexit = False
+
+    def _follow_update(self) -> None:
+        """One update was made."""
+        self._watch, self._passing = self._held, True
+        try:
+            self.step()
+        finally:
+            self._held, self._watch, self._passing = self._watch, -math.inf, False
+
+    def _compare_pace(self) -> None:
+        """Say, once, that the clock ticks at another pace than it should."""
+        # The ticks of the update that is just being made are still to come.
+        told = self._pace.complaint(self._step, self._updates.rounds - 1, self._end)
+        if told is None:
+            return
+        if self.strict:
+            raise PaceError(f"Scheduler: {told}")
+        _warn(f"Scheduler: {told}", PaceWarning)
 
     def _check_in_charge(self) -> None:
         if self._superseded is not None:
@@ -367,13 +525,36 @@ class Scheduler(LRScheduler):
 
     def _write(self, at: int, *, but: Sequence[Slot] = ()) -> None:
         """Write the values of the plan's step `at`, whatever the groups hold."""
+        values = self._of_others(at)
         self._binding.write(at, but=but)
         self._refresh()
+        self._set_others(values)
 
     def _refresh(self) -> None:
         """Take up the binding's present tracks."""
         tracks = self._binding.tracks
         self._advance = tracks[0].advance if len(tracks) == 1 else self._binding.advance
+        if self._others:
+            self._advance = self._advance_all
+
+    def _advance_all(self, at: float) -> bool:
+        values = self._of_others(at)
+        if not self._binding.advance(at):
+            return False
+        self._set_others(values)
+        return True
+
+    def _of_others(self, at: float) -> list[float]:
+        """The values of what follows the clock beside the groups'."""
+        return [other.slot.at(at) for other in self._others.values()]
+
+    def _set_others(self, values: Sequence[float]) -> None:
+        """Set those that change; one whose setter raises is set again at the next write."""
+        for other, value in zip(self._others.values(), values, strict=True):
+            if value != other.slot.written:
+                other.slot.written = math.nan
+                other.setter(value)
+                other.slot.written = value
 
     def _reconcile(self, at: int) -> None:
         """Deal with foreign values, then write step `at`."""
@@ -400,7 +581,7 @@ class Scheduler(LRScheduler):
             base = (found - q) / p if VISIBLE <= abs(p) < math.inf else math.nan
             if self.external == "rebase" and math.isfinite(base):
                 told = told or f"kept: base {slot.base:g} -> {base:g}"
-                slot.base = base
+                slot.move(base)
             else:
                 told = told or f"overridden: the base stays {slot.base:g}"
         slot, found = foreign[0]
@@ -419,7 +600,9 @@ class Scheduler(LRScheduler):
             foreign = self._binding.foreign()
             if foreign:
                 self._adopt(foreign)
+        values = self._of_others(at)
         self._bind([*self._binding.slots, *joining], at)
+        self._set_others(values)
 
     def _joining(self) -> list[Slot]:
         """Slots for the groups that were added to the optimizers since they were looked up."""
@@ -429,7 +612,12 @@ class Scheduler(LRScheduler):
                 f"Scheduler: the optimizer must keep its groups (it had {sum(self._lengths)}, it "
                 f"has {sum(map(len, groups))}); build a new scheduler"
             )
-        return [slot for key in self._given for slot in self._slots(key, groups, self._lengths)]
+        slots = [slot for key in self._given for slot in self._slots(key, groups, self._lengths)]
+        if self.feedback is not None:
+            standing = self.feedback.standing(self._judged)
+            for slot in slots:
+                slot.base *= standing if slot.key == "lr" else 1.0
+        return slots
 
     def seek(self, step: int) -> None:
         """Set the clock to `step`, forwards or backwards, and write its values.
@@ -449,6 +637,273 @@ class Scheduler(LRScheduler):
         else:
             self._reconcile(at)
         self._step = step
+        self._pace.restart(step, self._updates.rounds)
+
+    # Feedback, and changes by hand.
+
+    def observe(self, metric: float) -> Decision | None:
+        """Let the feedback judge a metric, and write the rates that it decides on.
+
+        In a distributed run every process has to call it, and all judge the same value (see
+        `reduce`). A factor multiplies the base of every rate, so it scales what follows of the
+        plan; what a plan holds of absolute levels stays.
+
+        Returns:
+            The decision, which is also in :attr:`decisions`; None where nothing changes.
+
+        >>> import torch, cadence as cd
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        >>> plateau = cd.Plateau(patience=1)
+        >>> scheduler = cd.Scheduler(optimizer, lr=cd.Constant(1), feedback=plateau)
+        >>> for loss in (3.0, 2.0, 2.0, 2.0):
+        ...     decision = scheduler.observe(loss)
+        >>> decision.factor, scheduler.get_last_lr()
+        (0.1, [0.05])
+        """
+        if self.feedback is None:
+            raise ArgumentError(
+                "Scheduler.observe: the scheduler must have feedback; write Scheduler(..., "
+                "feedback=Plateau())"
+            )
+        self._check_in_charge()
+        try:
+            value = number(metric)
+        except (TypeError, ValueError, RuntimeError):
+            raise ArgumentTypeError(
+                f"Scheduler.observe: 'metric' must be a number (got {_checks.given(metric)})"
+            ) from None
+        value, before = agreed(value, self.reduce), self._judged
+        judged, factor = self.feedback.update(before, value)
+        if factor == 1.0:
+            self._judged = judged
+            return None
+        factor = _checks.number("Scheduler.observe", "factor", factor, low=0)
+        reason = self.feedback.reason(before, judged, value, factor)
+        at, bases = self._settle(), []
+        for slot in self._ordered("lr"):
+            rate = slot.at(at)
+            limited = self.feedback.limited(rate, factor, slot.own)
+            bases.append(_scaled(slot, at, rate, limited, factor))
+        self._rebase(self._ordered("lr"), bases, at)
+        self._judged = judged
+        decision = Decision(self._step, value, factor, reason)
+        self._decisions.append(decision)
+        return decision
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """What the feedback has decided, the last thousand times."""
+        return list(self._decisions)
+
+    @property
+    def adjustments(self) -> list[Adjustment]:
+        """The changes that were made by :meth:`adjust`."""
+        return list(self._adjustments)
+
+    def adjust(
+        self,
+        factor: float | None = None,
+        *,
+        level: Level | None = None,
+        key: str = "lr",
+        group: int | str | None = None,
+        reason: str = "",
+    ) -> Adjustment:
+        """Change a value by hand, for good: the rest of the plan is scaled by it.
+
+        The state holds the change and the record of it, so a resumed run goes on with it.
+
+        Args:
+            factor: What to multiply the base by, and with it all levels that are multiples of it.
+            level: The value to set instead: a multiple of the own base, which neither feedback nor
+                adjustments have touched, or an absolute level.
+            key: The hyperparameter.
+            group: One group, by its index or its name; by default all.
+            reason: For the record.
+
+        >>> import torch, cadence as cd
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        >>> scheduler = cd.Scheduler(optimizer, lr=cd.Linear(10))
+        >>> _ = scheduler.adjust(0.5, reason="the loss is noisy")
+        >>> scheduler.get_last_lr(), scheduler.value_at(5)
+        ([0.25], 0.125)
+        """
+        where = "Scheduler.adjust"
+        if (factor is None) == (level is None):
+            raise ArgumentError(f"{where}: either 'factor' or 'level' must be given")
+        if factor is not None:
+            factor = _checks.number(where, "factor", factor, low=0)
+        wanted = affine(0.0 if level is None else as_level(where, "level", level))
+        if key in self._others:
+            raise ArgumentError(f"{where}: 'key' must be a value of the groups (got {key!r})")
+        at = self._settle()
+        chosen = self._slot("adjust", key, 0 if group is None else group)
+        slots, bases = self._ordered(key) if group is None else [chosen], []
+        for slot in slots:
+            (p, q), old = slot.terms(at), slot.at(at)
+            if factor is not None:
+                value, base = old * factor, slot.base * factor
+                reached = p != 0.0 or q == 0.0
+            else:
+                value = wanted.p * slot.own + wanted.q
+                reached = VISIBLE <= abs(p) < math.inf
+                base = (value - q) / p if reached else math.nan
+                reached = reached and base * slot.own >= 0
+            if not reached:
+                raise ArgumentError(
+                    f"{where}: {key!r} of {self._label(slot.place)} must be a multiple of its base "
+                    f"to be brought from {old:g} to {value:g} for good (at step {self._step} it is "
+                    f"{p:g} of the base plus {q:g}); extend() or cooldown() change the plan itself"
+                )
+            bases.append(base)
+        self._rebase(slots, bases, at)
+        set_to = None if factor is not None else slots[0].at(at)
+        adjustment = Adjustment(self._step, key, group, factor, set_to, str(reason))
+        self._adjustments.append(adjustment)
+        return adjustment
+
+    def _settle(self) -> int:
+        """Bring the groups up to date before something is changed; the plan's present step."""
+        self._check_in_charge()
+        at = self._plan_step(self._step)
+        if self._replaced() or self._grown():
+            self._regroup(at)
+        else:
+            self._reconcile(at)
+        return at
+
+    def _rebase(self, slots: Sequence[Slot], bases: Sequence[float], at: int) -> None:
+        """Give slots other bases, and write the values."""
+        for slot, base in zip(slots, bases, strict=True):
+            slot.base = base
+        self._write(at)
+
+    # Runs that change.
+
+    def extend(
+        self,
+        total_steps: int,
+        how: Literal["hold", "stretch", "cooldown", "rewarm"] = "hold",
+        *,
+        steps: Length | None = None,
+        apply: bool = True,
+    ) -> Change:
+        """Give the run another length, from the present step on.
+
+        Args:
+            total_steps: The new length.
+            how: `"hold"` the plan's end for the added steps; `"stretch"` what is left of the plan
+                to the new end; hold the present value and then `"cooldown"` to 0 over the last
+                `steps`; or `"rewarm"`: after the old end rise to the plan's peak over `steps`, and
+                come down from there as before in the time that is left.
+            steps: Length of the cool-down or of the warm-up, in steps or as a percentage of what
+                is left of the run; by default 20 % and 5 %.
+            apply: Whether to do it; False only shows what it would do.
+
+        Returns:
+            The rate's plan before and after, with a picture: `change.plot()`.
+
+        >>> import torch, cadence as cd
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        >>> scheduler = cd.Scheduler(optimizer, lr=cd.Linear(), total_steps=10)
+        >>> scheduler.seek(5)
+        >>> change = scheduler.extend(25, "stretch")
+        >>> scheduler.value_at(5), scheduler.value_at(15), scheduler.value_at(25)
+        (0.25, 0.125, 0.0)
+        """
+        revision = Revision.of(
+            "Scheduler.extend",
+            step=self._step,
+            before=self._end,
+            total_steps=total_steps,
+            how=how,
+            steps=steps,
+            keys=self._revised_keys(how),
+        )
+        return self._revise(revision, apply=apply)
+
+    def cooldown(
+        self,
+        steps: int,
+        *,
+        shape: type | str = "OneMinusSqrt",
+        end: Level = 0.0,
+        apply: bool = True,
+    ) -> Change:
+        """Come down now: branch a decay off a stable phase, and end the run with it.
+
+        Args:
+            steps: Its length; the run ends with it.
+            shape: The ramp, such as :class:`~cadence.shapes.OneMinusSqrt`.
+            end: The level at which it ends.
+            apply: Whether to do it; False only shows what it would do.
+
+        Returns:
+            The rate's plan before and after, with a picture: `change.plot()`.
+
+        >>> import torch, cadence as cd
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        >>> scheduler = cd.Scheduler(optimizer, lr=cd.Constant(1), total_steps=100)
+        >>> scheduler.seek(40)
+        >>> change = scheduler.cooldown(10, shape=cd.Linear)
+        >>> scheduler.value_at(45), scheduler.value_at(50), scheduler.horizon.total_steps
+        (0.25, 0.0, 50)
+        """
+        where = "Scheduler.cooldown"
+        steps = _checks.whole(where, "steps", steps, low=1)
+        revision = Revision.of(
+            where,
+            step=self._step,
+            before=min(self._end, self._step + steps),
+            total_steps=self._step + steps,
+            how="cooldown",
+            steps=steps,
+            shape=shape,
+            end=end,
+            keys=self._revised_keys("cooldown"),
+        )
+        return self._revise(revision, apply=apply)
+
+    def _revised_keys(self, how: str) -> list[str]:
+        """A stretch takes all plans along; to come down or up again is meant for the rate."""
+        keys = [*self._given, *self._others]
+        return ["lr"] if how in ("cooldown", "rewarm") and "lr" in keys else keys
+
+    def _revise(self, revision: Revision, *, apply: bool) -> Change:
+        self._check_in_charge()
+        if self.past_end == "repeat":
+            raise ArgumentError(
+                "Scheduler: a run that repeats its plan has no end to move (past_end='repeat')"
+            )
+        if apply:
+            self._settle()
+        slots = self._binding.slots
+        plans: dict[tuple[str, Schedule], Schedule] = {}
+        for slot in [*slots, *(other.slot for other in self._others.values())]:
+            if (slot.key, slot.plan) not in plans:
+                plan = revised(slot.plan, slot.key, [revision])
+                plan.compiled()
+                plans[slot.key, slot.plan] = plan
+        shown = self._ordered("lr" if "lr" in self._given else revision.keys[0])[0]
+        change = Change(
+            shown.plan, plans[shown.key, shown.plan], self._step, revision.total_steps, shown.base
+        )
+        if apply:
+            new = [replace(slot, plan=plans[slot.key, slot.plan]) for slot in slots]
+            at = self._plan_step(self._step, revision.total_steps)
+            self._bind(new, at)
+            for other in self._others.values():
+                other.slot.plan = plans[other.slot.key, other.slot.plan]
+            self._revisions.append(revision)
+            self._set_length(revision.total_steps)
+            self._set_others(self._of_others(at))
+        return change
+
+    def _set_length(self, total_steps: int) -> None:
+        known = horizon_state(self.horizon)
+        del known["total_steps"]
+        self.horizon, self._end = Horizon(total_steps, **known), total_steps
+        self._look_closely()
 
     # Asking.
 
@@ -494,7 +949,7 @@ class Scheduler(LRScheduler):
                 f"{len(bases)})"
             )
         for slot, base in zip(slots, bases, strict=True):
-            slot.base = base
+            slot.base = slot.own = base
         self._write(self._plan_step(self._step))
 
     def _ordered(self, key: str) -> list[Slot]:
@@ -514,12 +969,14 @@ class Scheduler(LRScheduler):
         return self.get_last_lr()
 
     def _slot(self, where: str, key: str, group: int | str) -> Slot:
+        if key in self._others:
+            return self._others[key].slot
         slots = self._ordered(key)
         if not slots:
-            hint = _checks.suggest(key, self._given)
+            known = [*self._given, *self._others]
+            hint = _checks.suggest(key, known)
             raise ArgumentError(
-                f"Scheduler.{where}: 'key' must be one of {', '.join(self._given)} (got {key!r})"
-                f"{hint}"
+                f"Scheduler.{where}: 'key' must be one of {', '.join(known)} (got {key!r}){hint}"
             )
         if isinstance(group, int) and -len(slots) <= group < len(slots):
             return slots[group]
@@ -591,11 +1048,13 @@ class Scheduler(LRScheduler):
 
         self._catch_up()
         drawn = {}
-        for name in self._given if key is None else [key]:
+        for name in [*self._given, *self._others] if key is None else [key]:
             curves: dict[tuple[Schedule, float], list[str]] = {}
             for i in range(len(self._ordered(name)) or 1):
                 slot = self._slot("plot", name, i)
-                label = slot.group(self._binding.groups).get("name", f"group {i}")
+                label = name
+                if name in self._given:
+                    label = slot.group(self._binding.groups).get("name", f"group {i}")
                 curves.setdefault((slot.plan, slot.base), []).append(label)
             alone = len(curves) == 1
             drawn[name] = [
@@ -616,50 +1075,61 @@ class Scheduler(LRScheduler):
     # State.
 
     def state_dict(self) -> dict[str, Any]:
-        """The step, the bases and the plans' text, as plain Python values.
+        """The step, the bases, the plans' text, and what has happened, as plain Python values.
 
         Values changed by someone else since the last step are taken into account first.
         """
         self._catch_up()
         if self._grown() and not self._superseded:
             self._regroup(self._plan_step(self._step))
+        slots = {key: self._ordered(key) for key in self._given}
         return {
             "version": VERSION,
             "clock": self.clock,
             "step": self._step,
+            "round": self._updates.done,
             "groups": list(self._lengths),
-            "horizon": horizon_state(self.horizon),
+            "horizon": horizon_state(self._first_horizon),
             "plans": {
-                key: packed([repr(slot.given) for slot in self._ordered(key)])
-                for key in self._given
+                key: packed([repr(slot.given) for slot in own]) for key, own in slots.items()
             },
-            "bases": {
-                key: packed([slot.base for slot in self._ordered(key)]) for key in self._given
-            },
+            "bases": {key: packed([slot.base for slot in own]) for key, own in slots.items()},
+            "own": {key: packed([slot.own for slot in own]) for key, own in slots.items()},
+            "also": {name: repr(other.slot.given) for name, other in self._others.items()},
+            "revisions": stored(revision.state() for revision in self._revisions),
+            "feedback": {"controller": self._controller(), "state": copy.deepcopy(self._judged)},
+            "decisions": stored(self._decisions),
+            "adjustments": stored(self._adjustments),
         }
+
+    def _controller(self) -> str | None:
+        """The feedback as a state names it."""
+        if type(self.feedback).__repr__ is object.__repr__:  # an address, which no run repeats
+            return type(self.feedback).__name__
+        return None if self.feedback is None else repr(self.feedback)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the step and the bases, and write the values of that step.
 
         Exact whether the optimizer was loaded before, will be loaded after, or not at all. A
-        state that cannot be loaded changes nothing.
+        state that cannot be loaded changes nothing. Setters (`also`) are called last.
 
         Raises:
-            MismatchError: The state was made by another plan, horizon, clock or set of groups
-                (where `on_mismatch` does not decide), or is not a scheduler's state.
+            MismatchError: The state was made by another plan, horizon, clock, feedback or set of
+                groups (where `on_mismatch` does not decide), or is not a scheduler's state.
         """
-        check_state(state_dict)
+        state = read_state(state_dict)
         self._check_in_charge()
         counts = [len(optimizer.param_groups) for optimizer in self.optimizers]
-        if list(state_dict["groups"]) != counts or set(state_dict["plans"]) != set(self._given):
+        keys = {*self._given, *self._others}
+        if list(state["groups"]) != counts or {*state["plans"], *state["also"]} != keys:
             raise MismatchError(
                 "Scheduler.load_state_dict: the state must be of the same groups and "
-                f"hyperparameters (it has {list(state_dict['groups'])} groups and "
-                f"{', '.join(state_dict['plans'])}; the scheduler has {counts} and "
-                f"{', '.join(self._given)})"
+                f"hyperparameters (it has {list(state['groups'])} groups and "
+                f"{', '.join([*state['plans'], *state['also']])}; the scheduler has {counts} and "
+                f"{', '.join([*self._given, *self._others])})"
             )
-        slots = [*self._binding.slots, *self._joining()]
-        saved = Saved.read(state_dict, slots, self)
+        saved = Saved.read(state, self._original(), self)
         if saved.differences and self.on_mismatch == "raise":
             raise MismatchError(
                 "\n".join(
@@ -672,15 +1142,46 @@ class Scheduler(LRScheduler):
             )
         adopt = bool(saved.differences) and self.on_mismatch == "checkpoint"
         if adopt:
-            saved.require_plans()
-        slots, horizon = (saved.theirs, saved.horizon) if adopt else (saved.ours, self.horizon)
-        end = self._find_end(slots, horizon)
-        self._bind(slots, self._plan_step(saved.step, end))
-        self._step, self.horizon, self._end = saved.step, horizon, end
-        self._watch = 1  # the next step looks at the end anew
+            saved.require(self)
+        slots, horizon = (
+            (saved.theirs, saved.horizon) if adopt else (saved.ours, self._first_horizon)
+        )
+        for slot in slots:
+            slot.plan = revised(slot.plan, slot.key, saved.revisions)
+        others = {slot.key: slot for slot in slots if slot.key in self._others}
+        slots = [slot for slot in slots if slot.key in self._given]
+        end = saved.revisions[-1].total_steps if saved.revisions else None
+        end = self._find_end([*slots, *others.values()], horizon) if end is None else end
+        at = self._plan_step(saved.step, end)
+        values = [others[name].at(at) for name in self._others]
+        self._bind(slots, at)
+        # From here on nothing can fail but a setter, and that when all else is done.
+        for name, slot in others.items():
+            slot.written = math.nan
+            self._others[name] = self._others[name]._replace(slot=slot)
+        self._step, self._end, self._revisions = saved.step, end, saved.revisions
+        self._first_horizon = self.horizon = horizon
+        if saved.revisions:
+            self._set_length(saved.revisions[-1].total_steps)
+        if saved.judged is not None:
+            self._judged = saved.judged
+        self._decisions = deque(saved.decisions, maxlen=KEPT)
+        self._adjustments = saved.adjustments
+        self._look_closely()
         if adopt:
             self.clock = saved.clock
             self._given = {key: self._adopted(key, given) for key, given in self._given.items()}
+        self._updates.done = saved.round
+        self._pace = Pace(self.clock, self._epoch)
+        self._pace.restart(self._step, self._updates.rounds)
+        self._set_others(values)
+
+    def _original(self) -> list[Slot]:
+        """The slots with the plans that they had before any revision."""
+        slots = [*self._binding.slots, *self._joining()]
+        slots += [other.slot for other in self._others.values()]
+        plans = {slot.given: self._resolved(slot.key, slot.given) for slot in slots}
+        return [replace(slot, plan=plans[slot.given]) for slot in slots]
 
     def _adopted(self, key: str, given: Any) -> Any:
         """The plans of a checkpoint in the form in which ours were given, for groups to come."""
@@ -695,15 +1196,18 @@ class Scheduler(LRScheduler):
 
     def __getstate__(self) -> dict[str, Any]:
         self._binding.note()
-        own = ("_binding", "_advance", "_lists", "_list", "_first_update")
+        own = ("_binding", "_advance", "_lists", "_list", "_updates", "_pace", "_passing")
         kept = {name: value for name, value in self.__dict__.items() if name not in own}
-        return {**kept, "_slots_kept": self._binding.slots, "_stale": self._replaced()}
+        done = self._updates.done
+        return {
+            **kept, "_slots_kept": self._binding.slots, "_stale": self._replaced(), "_done": done
+        }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        slots, stale, lengths = (state.pop(n) for n in ("_slots_kept", "_stale", "_lengths"))
+        names = ("_slots_kept", "_stale", "_lengths", "_done")
+        slots, stale, lengths, done = (state.pop(name) for name in names)
         self.__dict__.update(state)
-        self._first_update = None
         self._binding = Binding(slots, self._groups(), vigilant=self.external != "rebase")
         self._binding.attach()
         self._remember()
@@ -712,95 +1216,51 @@ class Scheduler(LRScheduler):
         self._lengths, self._length = lengths, lengths[0]
         if stale:
             self._lists, self._list = [[] for _ in self._lists], []
+        self._fresh = False
+        self._listen()
+        self._updates.done = done
         if self._superseded is None:
             self._own()
+            if self._following:
+                self._following = False
+                self.follow()
+
+
+def _has_multiples(slot: Slot) -> bool:
+    """Whether anything of a slot's plan is a multiple of its base."""
+    return any(callable(piece.p) or piece.p for piece in slot.plan.compiled(slot.base).pieces)
+
+
+def _scaled(slot: Slot, at: int, value: float, limited: float, factor: float) -> float:
+    """The base times a factor, or as far as a limit of the value at a step lets it go."""
+    p, q = slot.terms(at)
+    if limited == value * factor or p == 0.0:
+        return slot.base * factor
+    if limited == value:
+        return slot.base
+    low, high = sorted((slot.base, slot.base * factor))
+    return min(max((limited - q) / p, low), high)
+
+
+def _weakly(scheduler: Scheduler) -> Callable[[], None]:
+    """A listener to updates that compares paces and keeps nobody alive."""
+    reference = weakref.ref(scheduler)
+
+    def listen() -> None:
+        found = reference()
+        if found is not None and found._updates.rounds >= found._pace.due:
+            found._compare_pace()
+
+    return listen
+
+
+def _within(module: str) -> bool:
+    return module.partition(".")[0] in ("cadence", "torch")
 
 
 def _warn(message: str, kind: type[CadenceWarning]) -> None:
-    """Warn at the line, outside this module, that led here."""
+    """Warn at the line, outside of this library and of torch, that led here."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals is globals():
+    while frame.f_back is not None and _within(frame.f_globals.get("__name__", "")):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, kind, stacklevel=level)
-
-
-def _optimizers(given: Any) -> tuple[torch.optim.Optimizer, ...]:
-    if isinstance(given, torch.optim.Optimizer):
-        return (given,)
-    found = tuple(given) if isinstance(given, Iterable) else ()
-    if not found or not all(isinstance(one, torch.optim.Optimizer) for one in found):
-        raise ArgumentTypeError(
-            "Scheduler: 'optimizer' must be an optimizer or a list of them (got "
-            f"{_checks.given(given)})"
-        )
-    if len({id(one) for one in found}) < len(found):
-        raise ArgumentError("Scheduler: 'optimizer' must not name one optimizer twice")
-    return found
-
-
-def _horizon(total_steps: int | str | None, horizon: Horizon | None, clock: str) -> Horizon:
-    """The run in ticks of the clock."""
-    if horizon is not None and not isinstance(horizon, Horizon):
-        raise ArgumentTypeError(f"Scheduler: 'horizon' must be a Horizon (got {horizon!r})")
-    known = horizon or Horizon()
-    if clock == "epoch":
-        known = known.in_epochs()
-    if total_steps is None:
-        return known
-    if known.total_steps is not None:
-        raise ArgumentError(
-            f"Scheduler: 'total_steps' must not be given twice (got {total_steps!r} and "
-            f"{horizon!r})"
-        )
-    others = {name: value for name, value in horizon_state(known).items() if name != "total_steps"}
-    return Horizon(total_steps, **others)
-
-
-def _normalized(key: str, plan: Any) -> Any:
-    """A plan as a Schedule, or a list or a dict of them."""
-    if isinstance(plan, Mapping):
-        return {name: _one(key, one) for name, one in plan.items()}
-    if isinstance(plan, OneCycle):
-        raise ArgumentTypeError(
-            f"Scheduler: {key!r} must be a schedule (got the pair of one_cycle); write "
-            "cycle = one_cycle(...), then lr=cycle.lr, momentum=cycle.momentum"
-        )
-    if isinstance(plan, (list, tuple)):
-        return [_one(key, one) for one in plan]
-    return _one(key, plan)
-
-
-def _one(key: str, plan: Any) -> Schedule:
-    if isinstance(plan, Schedule):
-        return plan
-    if isinstance(plan, str):
-        return parse(plan)
-    if isinstance(plan, Absolute) or (
-        isinstance(plan, (int, float, np.number)) and not isinstance(plan, bool)
-    ):
-        return Constant(plan)  # pyright: ignore[reportArgumentType]
-    if isinstance(plan, type) and issubclass(plan, Schedule):
-        raise ArgumentTypeError(
-            f"Scheduler: {key!r} must be a schedule (got the class); write {plan.__name__}()"
-        )
-    if callable(plan):
-        return Function(plan)  # pyright: ignore[reportArgumentType]
-    raise ArgumentTypeError(
-        f"Scheduler: {key!r} must be a schedule, its text, a number or a function (got "
-        f"{_checks.given(plan)})"
-    )
-
-
-def _by_name(key: str, plans: Mapping[str, Schedule], group: Group, label: str) -> Schedule:
-    name = group.get("name")
-    if name is None:
-        raise ArgumentError(
-            f"Scheduler: {label} must have a 'name', since {key!r} is given by name; write "
-            "{'params': ..., 'name': 'head'}"
-        )
-    if name not in plans:
-        raise ArgumentError(
-            f"Scheduler: {key!r} must have a plan for {label}, named {name!r} (it has "
-            f"{', '.join(map(repr, plans))}){_checks.suggest(name, plans)}"
-        )
-    return plans[name]

@@ -6,27 +6,72 @@ distributed checkpoints need.
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cadence import _checks
 from cadence.binding import Slot
 from cadence.errors import ArgumentError, MismatchError, UnresolvedError
 from cadence.horizon import Horizon
+from cadence.revisions import Revision
 from cadence.schedule import Schedule
 from cadence.text import parse
 
 if TYPE_CHECKING:
     from cadence.scheduler import Scheduler
 
-__all__ = ["VERSION", "Saved", "check_state", "horizon_state", "ordered", "packed"]
+__all__ = [
+    "VERSION",
+    "Adjustment",
+    "Decision",
+    "Saved",
+    "horizon_state",
+    "ordered",
+    "packed",
+    "read_state",
+    "stored",
+]
 
-VERSION = 1
+T = TypeVar("T", bound=tuple)
+
+VERSION = 2
 WHERE = "Scheduler.load_state_dict"
 
 HORIZON = ("total_steps", "steps_per_epoch", "samples_per_step", "tokens_per_step")
-STATE = ("version", "clock", "step", "groups", "horizon", "plans", "bases")
+STATE = (
+    "version", "clock", "step", "round", "groups", "horizon", "plans", "bases", "own",
+    "also", "revisions", "feedback", "decisions", "adjustments",
+)  # fmt: skip
+KINDS: dict[str, Any] = {
+    **dict.fromkeys(("round", "groups", "revisions", "decisions", "adjustments"), (list, tuple)),
+    **dict.fromkeys(("horizon", "plans", "bases", "own", "also", "feedback"), Mapping),
+}
+
+
+class Decision(NamedTuple):
+    """What the feedback made of a metric."""
+
+    step: int
+    metric: float
+    factor: float
+    """What the rates were multiplied by, where no floor or ceiling stood in the way."""
+    reason: str
+
+
+class Adjustment(NamedTuple):
+    """A change made by hand, with `Scheduler.adjust`."""
+
+    step: int
+    key: str
+    group: int | str | None
+    """The group, or None for all."""
+    factor: float | None
+    level: float | None
+    """The value that was set, of the first group."""
+    reason: str
 
 
 def ordered(slots: Iterable[Slot], key: str) -> list[Slot]:
@@ -50,19 +95,28 @@ def _unpacked(values: Any, count: int) -> list[Any]:
     return list(values) * (count if len(values) == 1 else 1)
 
 
-def check_state(state: Any) -> None:
-    """Raise unless this is a scheduler's state of a version that we can read."""
+def read_state(state: Any) -> Mapping[str, Any]:
+    """The state in today's form; raise unless it is a scheduler's, of a version that we know."""
     if not isinstance(state, Mapping) or "version" not in state:
         kind = list(state) if isinstance(state, Mapping) else type(state).__name__
         raise MismatchError(f"{WHERE}: the state must be one of cadence.Scheduler (got {kind})")
+    if state["version"] == 1:
+        # Nothing but the step and the bases could change then.
+        state = {
+            **dict.fromkeys(("round", "revisions", "decisions", "adjustments"), ()),
+            "also": {},
+            "own": state.get("bases"),
+            "feedback": {"controller": None, "state": {}},
+            **state,
+            "version": VERSION,
+        }
     if state["version"] != VERSION:
         raise MismatchError(
             f"{WHERE}: the state's version must be {VERSION} (got "
             f"{state['version']!r}); load it with the version of cadence that wrote it"
         )
     _check_keys("the state", state, STATE)
-    kinds = {"groups": (list, tuple), "horizon": Mapping, "plans": Mapping, "bases": Mapping}
-    for name, kind in kinds.items():
+    for name, kind in KINDS.items():
         if not isinstance(state[name], kind):
             demanded = "dict" if kind is Mapping else "list"
             raise MismatchError(
@@ -70,6 +124,9 @@ def check_state(state: Any) -> None:
             )
     _check_keys("the state's 'horizon'", state["horizon"], HORIZON)
     _check_keys("the state's 'bases'", state["bases"], state["plans"])
+    _check_keys("the state's 'own'", state["own"], state["plans"])
+    _check_keys("the state's 'feedback'", state["feedback"], ("controller", "state"))
+    return state
 
 
 def _check_keys(what: str, found: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -82,6 +139,32 @@ def _check_keys(what: str, found: Mapping[str, Any], names: Iterable[str]) -> No
         )
 
 
+def stored(records: Iterable[Any]) -> list[str]:
+    """Records as lines of JSON: a distributed checkpoint takes only lists of plain values whole."""
+    return [json.dumps(record) for record in records]
+
+
+def _read(name: str, lines: Iterable[Any]) -> list[Any]:
+    try:
+        return [json.loads(line) for line in lines]
+    except (TypeError, ValueError):
+        raise MismatchError(
+            f"{WHERE}: the state's {name!r} must hold lines of JSON (got {lines!r})"
+        ) from None
+
+
+def _entries(name: str, kind: type[T], lines: Iterable[Any]) -> list[T]:
+    """Records of one kind, stored as lists."""
+    found = _read(name, lines)
+    try:
+        return [kind(*entry) for entry in found]
+    except TypeError:
+        fields = ", ".join(getattr(kind, "_fields", ()))
+        raise MismatchError(
+            f"{WHERE}: the state's {name!r} must hold lists of {fields} (got {found!r})"
+        ) from None
+
+
 @dataclass
 class Saved:
     """A state, read and compared with the scheduler that is to load it; nothing is changed."""
@@ -89,6 +172,13 @@ class Saved:
     step: int
     clock: Any
     horizon: Horizon
+    round: list[int] = field(default_factory=list)
+    revisions: list[Revision] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    adjustments: list[Adjustment] = field(default_factory=list)
+    feedback: str | None = None
+    judged: dict[str, Any] | None = None
+    """The state of the feedback, where that is the scheduler's own."""
     ours: list[Slot] = field(default_factory=list)
     """The slots with the state's bases and the scheduler's own plans."""
     theirs: list[Slot] = field(default_factory=list)
@@ -103,21 +193,46 @@ class Saved:
             step=_checks.whole(WHERE, "step", state["step"]),
             clock=_checks.choice(WHERE, "clock", state["clock"], ("update", "epoch")),
             horizon=Horizon(known.pop("total_steps"), **known),
+            round=[_checks.whole(WHERE, "round", one) for one in state["round"]],
+            revisions=[Revision.read(one) for one in _read("revisions", state["revisions"])],
+            decisions=_entries("decisions", Decision, state["decisions"]),
+            adjustments=_entries("adjustments", Adjustment, state["adjustments"]),
+            feedback=state["feedback"]["controller"],
         )
+        if scheduler.feedback is not None and saved.feedback == scheduler._controller():
+            judged = state["feedback"]["state"]
+            found = judged if isinstance(judged, Mapping) else {}
+            _check_keys("the state of the feedback", found, list(scheduler.feedback.start()))
+            saved.judged = copy.deepcopy(dict(found))
         for name, theirs, ours in (
             ("clock", saved.clock, scheduler.clock),
-            ("total_steps", saved.horizon.total_steps, scheduler.horizon.total_steps),
+            ("total_steps", saved.horizon.total_steps, scheduler._first_horizon.total_steps),
         ):
             if theirs != ours:
                 saved.differences.append(f"  {name}: checkpoint {theirs!r}, constructor {ours!r}")
+        if saved.feedback != scheduler._controller():
+            saved.differences += [
+                "  feedback:",
+                f"    checkpoint:  {saved.feedback}",
+                f"    constructor: {scheduler._controller()}",
+            ]
         for key in dict.fromkeys(slot.key for slot in slots):
             chosen = ordered(slots, key)
-            texts, bases = (_unpacked(state[name][key], len(chosen)) for name in ("plans", "bases"))
-            if not len(bases) == len(texts) == len(chosen):
+            stored = (
+                [[state["also"][key]], [1.0], [1.0]]
+                if key in state["also"]
+                else [state[name][key] for name in ("plans", "bases", "own")]
+            )
+            texts, bases, owns = (_unpacked(values, len(chosen)) for values in stored)
+            if not len(bases) == len(texts) == len(owns) == len(chosen):
                 raise MismatchError(f"{WHERE}: {key!r} must have {len(chosen)} plans and bases")
             plans: dict[tuple[str, Schedule], tuple[Schedule, Schedule]] = {}
-            for slot, text, base in zip(chosen, texts, bases, strict=True):
-                ours = replace(slot, base=_checks.number(WHERE, "bases", base))
+            for slot, text, base, own in zip(chosen, texts, bases, owns, strict=True):
+                ours = replace(
+                    slot,
+                    base=_checks.number(WHERE, "bases", base),
+                    own=_checks.number(WHERE, "own", own),
+                )
                 if (text, slot.given) not in plans:
                     label = scheduler._label(slot.place)
                     plans[text, slot.given] = saved._compare(ours, text, label)
@@ -153,8 +268,18 @@ class Saved:
             )
         return plans or (slot.given, slot.plan)
 
-    def require_plans(self) -> None:
-        """Raise where a plan of the checkpoint cannot be rebuilt from its text."""
+    def require(self, scheduler: Scheduler) -> None:
+        """Raise where what the checkpoint was made by cannot be taken up by the scheduler."""
+        if self.judged is None and self.feedback != scheduler._controller():
+            raise MismatchError(
+                f"{WHERE}: the checkpoint's feedback cannot be taken from it; give the scheduler "
+                f"feedback={self.feedback}, or on_mismatch='constructor'"
+            )
+        if scheduler._following and self.clock == "epoch":
+            raise MismatchError(
+                f"{WHERE}: the checkpoint's clock counts epochs, and the scheduler follows updates;"
+                " unfollow() first"
+            )
         if self.unreadable:
             raise MismatchError(
                 f"{WHERE}: the checkpoint's plan cannot be read back: "

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.optim import Optimizer
 
+from cadence.updates import finite
+
 __all__ = [
     "assume_updated",
     "construction",
@@ -44,17 +46,7 @@ def remember_updates(optimizer: Optimizer) -> None:
 
 def updated(optimizer: Optimizer) -> bool:
     """Whether the optimizer was stepped, or would have been but for infinite gradients (AMP)."""
-    return getattr(optimizer, "_opt_called", False) or not all(
-        _finite(parameter.grad)
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-        if parameter.grad is not None
-    )
-
-
-def _finite(gradient: torch.Tensor) -> bool:
-    values = gradient._values() if gradient.is_sparse else gradient
-    return bool(torch.isfinite(values).all())
+    return getattr(optimizer, "_opt_called", False) or not finite(optimizer)
 
 
 # Groups.
