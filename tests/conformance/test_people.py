@@ -1,6 +1,7 @@
 """What people do with schedulers that no table foresees, on torch and on the drop-in."""
 
 import copy
+import inspect
 import math
 import pickle
 import threading
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch.optim import lr_scheduler as theirs
+from torch.optim.swa_utils import SWALR
 
 import cadence.lr_scheduler as ours
 
@@ -38,6 +40,20 @@ def same(run):
     """Both libraries give the same numbers."""
     expected, found = (run(library) for library in BOTH)
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+# Calls.
+
+
+@pytest.mark.parametrize("name", [n for n in ours.__all__ if isinstance(getattr(ours, n), type)])
+def test_every_class_is_called_as_torchs(name):
+    """The same arguments in the same order with the same defaults, then the old `verbose`."""
+    kinds = getattr(theirs, name, SWALR), getattr(ours, name)
+    expected, found = (list(inspect.signature(kind).parameters.values()) for kind in kinds)
+    assert issubclass(*reversed(kinds))
+    shown = [[(one.name, one.default) for one in some] for some in (expected, found)]
+    assert shown[1][: len(expected)] == shown[0]
+    assert {one.name for one in found[len(expected) :]} <= {"verbose", "hold"}
 
 
 # Subclasses.

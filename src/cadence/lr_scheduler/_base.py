@@ -129,7 +129,20 @@ def rates_of(optimizer: Optimizer, key: str = "lr") -> list[Any]:
     return [value if type(value) is float else copied(value) for value in values]
 
 
-class LRScheduler(theirs.LRScheduler):
+class _Newborn(theirs.LRScheduler):
+    """What a scheduler has before any constructor has run."""
+
+    # Outside `__dict__`, and so outside states.
+    __slots__ = ("_found_step", "_says", "_undone")
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        self = super().__new__(cls)
+        # A subclass may come to life without our constructor: by its own, or by `__setstate__`.
+        self._says, self._undone, self._found_step = False, False, None
+        return self
+
+
+class LRScheduler(_Newborn):
     """The base of all schedulers of this module, and of people's own.
 
     Subclass it, set your attributes, call `super().__init__(optimizer, last_epoch)` (the old
@@ -137,17 +150,8 @@ class LRScheduler(theirs.LRScheduler):
     each group at `self.last_epoch`.
     """
 
-    # Outside `__dict__`, and so outside states.
-    __slots__ = ("_found_step", "_says", "_undone")
-
     unstored: ClassVar[frozenset[str]] = frozenset({"optimizer"})
     """Attributes that do not belong into a state."""
-
-    def __new__(cls, *_: Any, **__: Any) -> Any:
-        self = super().__new__(cls)
-        # A subclass may come to life without our constructor: by its own, or by `__setstate__`.
-        self._says, self._undone, self._found_step = False, False, None
-        return self
 
     def __init__(
         self, optimizer: Optimizer, last_epoch: int = -1, verbose: Any = "deprecated"

@@ -542,5 +542,13 @@ class ClosedForm(Planned):
 
 
 _BOOKKEEPING = frozenset(
-    {"_get_lr_called_within_step", "_is_initial", "_last_lr", "_step_count", *LRScheduler.__slots__}
+    {
+        "_get_lr_called_within_step",
+        "_is_initial",
+        "_last_lr",
+        "_step_count",
+        "_found_step",
+        "_says",
+        "_undone",
+    }
 )
