@@ -405,12 +405,19 @@ NOTHING = (math.nan, math.nan)
 """P and q that equal no others."""
 
 
+Quick = Callable[[Any, float], bool]
+"""`advance`, with all that it needs at hand; it is given the track."""
+
+
 class Track:
     """Slots with one key and one plan, advanced together."""
 
     def __init__(self, program: Program, writers: list[Any], *, vigilant: bool) -> None:
         self.program, self.writers, self.vigilant = program, writers, vigilant
         self.rewind()
+
+    quick: Quick | None = None
+    """A quicker `advance` for the present piece, where a kind of track has one."""
 
     def rewind(self) -> None:
         """Forget the place in the program, before a step that may lie behind."""
@@ -521,6 +528,8 @@ class ManyFloatsTrack(_ShortTrack):
 
 class Binding:
     """All slots of a scheduler, and the tracks that write them."""
+
+    quick: Quick | None = None
 
     short: ClassVar[dict[type, type[_ShortTrack]]] = {
         _Floats: FloatTrack,

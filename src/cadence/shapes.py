@@ -60,9 +60,20 @@ BEGINNING = Affine(1.0, 0.0)
 def _way(ramp: Ramp, a: float, b: float, n: Any) -> Term:
     """The way from `a` to `b` in `n` steps along a ramp's curve, as a function of its own time."""
     span, curve = b - a, ramp.curve
+    # The two most common curves, written out: a call for each step would be felt.
     if type(ramp).curve is Linear.curve:
-        return lambda t, xp: a + span * (t / n)  # the same, but for a call that would be felt
+        return lambda t, xp: a + span * (t / n)
+    if type(ramp).curve is Cosine.curve and ramp.k == 1.0:  # pyright: ignore[reportAttributeAccessIssue]
+        return _half_cosine(a, span, n)
     return lambda t, xp: a + span * curve(t / n, xp)
+
+
+def _half_cosine(a: float, span: float, n: Any) -> Callable[[Any, Any], Any]:
+    """Half a cosine from `a` to `a + span` in `n` steps."""
+    return lambda t, xp: a + span * (0.5 * (1.0 - xp.cos(xp.pi * (t / n))))
+
+
+_COSINE = _half_cosine(0.0, 1.0, 1.0)
 
 
 class Ramp(Leaf):
@@ -149,7 +160,7 @@ class Cosine(Ramp):
     k: float = param(real(above=0.0), default=1.0)
 
     def curve(self, u: Any, xp: Any) -> Any:
-        return 0.5 * (1.0 - xp.cos(xp.pi * (u if self.k == 1.0 else u**self.k)))
+        return _COSINE(u if self.k == 1.0 else u**self.k, xp)
 
 
 _HALF_COSINE = Cosine()

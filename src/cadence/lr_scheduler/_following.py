@@ -9,13 +9,67 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from cadence.binding import Binding, FloatTrack, ManyFloatsTrack, _Floats, _ManyFloats, put
+from cadence.binding import (
+    Binding,
+    FloatTrack,
+    ManyFloatsTrack,
+    Quick,
+    Track,
+    _Floats,
+    _ManyFloats,
+    put,
+)
 
 __all__ = ["Overwriting", "Rebasing"]
 
 
-class _OverFloats(FloatTrack):
+class _Lone(FloatTrack):
+    """Floats of one base; where it is a single one, a piece of the plan is walked by a closure.
+
+    With one group every look into an object would be felt. The closure lasts for a piece; it is
+    given the track, since holding it would make a cycle.
+    """
+
+    def rewind(self) -> None:
+        super().rewind()
+        self.quick = None
+
+    def locate(self, step: float) -> None:
+        super().locate(step)
+        lone = len(self.writer.groups) == 1 and callable(self.p) and not self.shifts
+        self.quick = self._closure() if lone else None
+
+    def _closure(self) -> Quick:
+        writer, p, q, origin, stop = self.writer, self.p, self.q, self.origin, self.stop
+        key, base = writer.key, writer.base
+        (group,) = writer.groups
+
+        def quick(track: Track, step: float) -> bool:
+            if step >= stop:
+                return track.advance(step)
+            if group[key] is not writer.last:
+                return False
+            writer.last = group[key] = p(step - origin, math) * base + q
+            return True
+
+        return quick
+
+
+class _OverFloats(_Lone):
     """Floats of one base, written without a look."""
+
+    def _closure(self) -> Quick:
+        writer, p, q, origin, stop = self.writer, self.p, self.q, self.origin, self.stop
+        key, base = writer.key, writer.base
+        (group,) = writer.groups
+
+        def quick(track: Track, step: float) -> bool:
+            if step >= stop:
+                return track.advance(step)
+            writer.last = group[key] = p(step - origin, math) * base + q
+            return True
+
+        return quick
 
     def advance(self, step: float) -> bool:
         """Write the values of `step`."""
@@ -54,16 +108,26 @@ class Overwriting(Binding):
 
     short: ClassVar = {_Floats: _OverFloats, _ManyFloats: _OverManyFloats}
 
+    def advance(self, step: float) -> bool:
+        """Write the values of `step`; False where that takes more."""
+        for track in self.tracks:
+            quick = track.quick
+            if not (track.advance(step) if quick is None else quick(track, step)):
+                return False
+        return True
+
     def follow(self, step: float) -> bool:
         """Write the values of `step` after foreign ones were found; False if that takes more."""
         self.note()
         for slot in self.slots:
             put(slot.group(self.groups), slot.key, slot.written)
-        return self.advance(step)
+        return super().advance(step)
 
 
 class Rebasing(Binding):
     """Goes on from what it finds: the bases are solved such that the plans pass through it."""
+
+    short: ClassVar = {_Floats: _Lone, _ManyFloats: ManyFloatsTrack}
 
     def follow(self, step: float) -> bool:
         """Write the values of `step` after foreign ones were found; False if that takes more."""
@@ -71,4 +135,5 @@ class Rebasing(Binding):
             p, q = track.program.at(step - 1)
             if p == 0.0 or not all(writer.rebase(p, q) for writer in track.writers):
                 return False
+            track.rewind()  # the bases are others
         return self.advance(step)

@@ -53,8 +53,8 @@ class Engine:
     """What a planned scheduler keeps outside its `__dict__`, so that torch's eyes pass over it."""
 
     __slots__ = (
-        "advance", "binding", "last", "made", "next", "optimizer", "plan", "settled", "stop",
-        "tail", "together", "told", "voice", "watch",
+        "binding", "last", "made", "next", "optimizer", "plan", "settled", "stop", "tail",
+        "together", "told", "track", "voice", "watch",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Engine:
         assert binding is not None
         binding.attach()
         tracks = binding.tracks
-        self.advance = tracks[0].advance if len(tracks) == 1 else binding.advance
+        self.track = tracks[0] if len(tracks) == 1 else binding
 
     def slots(self) -> list[Slot]:
         """The slots, the rates' first, with what was written last."""
@@ -267,7 +267,11 @@ class Planned(LRScheduler):
             and (engine.watch is None or engine.watch())
         ):
             engine.next = clock + 1  # first, since a function of people's may ask for the epoch
-            if engine.advance(clock) or engine.binding.follow(clock):  # pyright: ignore[reportOptionalMemberAccess]
+            track = engine.track
+            quick = track.quick
+            if track.advance(clock) if quick is None else quick(track, clock):
+                return
+            if engine.binding.follow(clock):  # pyright: ignore[reportOptionalMemberAccess]
                 return
             engine.next = clock
         self._long_step(epoch)
@@ -335,7 +339,7 @@ class Planned(LRScheduler):
         clock, binding = self._clock, engine.binding
         binding.rewind()  # pyright: ignore[reportOptionalMemberAccess]
         engine.next = engine.settled = clock + 1
-        return engine.advance(clock) or binding.follow(clock)  # pyright: ignore[reportOptionalMemberAccess]
+        return engine.track.advance(clock) or binding.follow(clock)  # pyright: ignore[reportOptionalMemberAccess]
 
     def _plans(self) -> list[Schedule]:
         """The plans of the groups' rates, made anew only where what they are made of changes."""
