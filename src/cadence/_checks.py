@@ -27,8 +27,9 @@ def number(
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
+    below: float | None = None,
 ) -> float:
-    """`value` as a finite float, within `low <= value <= high` and `value > above`."""
+    """`value` as a finite float, within `low <= value <= high` and `above < value < below`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ArgumentTypeError(f"{where}: '{name}' must be a number (got {given(value)})")
     try:
@@ -43,6 +44,8 @@ def number(
         raise ArgumentError(f"{where}: '{name}' must be > {above:g} (got {value!r})")
     if high is not None and result > high:
         raise ArgumentError(f"{where}: '{name}' must be <= {high:g} (got {value!r})")
+    if below is not None and result >= below:
+        raise ArgumentError(f"{where}: '{name}' must be < {below:g} (got {value!r})")
     return result
 
 

@@ -609,9 +609,8 @@ class Repeat(_Wrapper):
                 begin, stop = i * cycle, min(stop, cycle)
                 return Piece(begin + piece.begin, begin + piece.origin, *terms), begin + stop
             if piece.begin > 0 or stop < cycle:
-                return pieces[
-                    0
-                ], total  # where a part of a longer cycle ends, rounding would decide
+                # Where a part of a longer cycle ends, rounding would decide.
+                return pieces[0], total
             begin, scale = begins[i], lengths[i]
             terms = [_stretched(term, scale, piece.origin) for term in terms]
             # The last cycle may end before the whole step at which the plan does.

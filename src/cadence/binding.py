@@ -33,6 +33,7 @@ __all__ = [
     "Groups",
     "Slot",
     "check_readable",
+    "copied",
     "holds",
     "number",
     "part_from",
@@ -56,6 +57,13 @@ def read(group: Group, key: str) -> Any:
 def number(value: Any) -> float:
     """A group's value as a float."""
     return float(value.detach() if isinstance(value, torch.Tensor) else value)
+
+
+def copied(value: Any) -> Any:
+    """A group's value that nobody else holds."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.detach().clone() if value.requires_grad else value.clone()
 
 
 def _in_betas(group: Group, key: str) -> bool:
@@ -412,12 +420,12 @@ Quick = Callable[[Any, float], bool]
 class Track:
     """Slots with one key and one plan, advanced together."""
 
+    quick: Quick | None = None
+    """A quicker `advance` for the present piece, where a kind of track has one."""
+
     def __init__(self, program: Program, writers: list[Any], *, vigilant: bool) -> None:
         self.program, self.writers, self.vigilant = program, writers, vigilant
         self.rewind()
-
-    quick: Quick | None = None
-    """A quicker `advance` for the present piece, where a kind of track has one."""
 
     def rewind(self) -> None:
         """Forget the place in the program, before a step that may lie behind."""
@@ -530,6 +538,7 @@ class Binding:
     """All slots of a scheduler, and the tracks that write them."""
 
     quick: Quick | None = None
+    """None; a binding may stand in for its only track."""
 
     short: ClassVar[dict[type, type[_ShortTrack]]] = {
         _Floats: FloatTrack,
@@ -564,10 +573,15 @@ class Binding:
 
     def advance(self, step: float) -> bool:
         """Write the values of `step`; False where a foreign value was found."""
-        for track in self.tracks:  # noqa: SIM110 - hot loop
-            if not track.advance(step):
+        for track in self.tracks:
+            quick = track.quick
+            if not (track.advance(step) if quick is None else quick(track, step)):
                 return False
         return True
+
+    def front(self) -> Track | Binding:
+        """What to advance: the only track, or all of them."""
+        return self.tracks[0] if len(self.tracks) == 1 else self
 
     def rewind(self) -> None:
         """Allow the next step to lie behind the present one."""

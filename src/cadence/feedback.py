@@ -15,7 +15,18 @@ from typing import Any, Literal
 
 from cadence import _checks
 from cadence.errors import ArgumentError
-from cadence.levels import Absolute, Check, Level, affine, optional, real, whole
+from cadence.levels import (
+    Absolute,
+    Check,
+    Level,
+    affine,
+    canonical,
+    one_of,
+    optional,
+    param,
+    real,
+    whole,
+)
 
 __all__ = ["Controller", "Greedy", "Plateau", "SpikeGuard"]
 
@@ -67,23 +78,7 @@ class Controller(ABC):
         return rate * factor
 
 
-def _canonical(controller: Controller, check: Check, *names: str) -> None:
-    """Check fields, and store them in the form that the check returns."""
-    for name in names:
-        value = check(type(controller).__name__, name, getattr(controller, name))
-        object.__setattr__(controller, name, value)
-
-
-def _inside(where: str, name: str, value: Any) -> float:
-    """A number between 0 and 1, neither of them included."""
-    result = _checks.number(where, name, value, above=0)
-    if result >= 1:
-        raise ArgumentError(f"{where}: '{name}' must be < 1 (got {value!r})")
-    return result
-
-
-def _one_of(*options: str) -> Check:
-    return lambda where, name, value: _checks.choice(where, name, value, options)
+_inside = real(above=0, below=1)
 
 
 def _limit(**bounds: float) -> Check:
@@ -111,21 +106,18 @@ def _counted(count: int, what: str) -> str:
 class _Patient(Controller):
     """What waits for better metrics: which one is better, and for how many to wait."""
 
-    mode: Literal["min", "max"] = "min"
-    factor: float = 0.1
-    patience: int = 10
-    threshold: float = 1e-4
-    threshold_mode: Literal["rel", "abs"] = "rel"
-    cooldown: int = 0
-    nan: Literal["raise", "bad", "ignore"] = "raise"
+    mode: Literal["min", "max"] = param(one_of("min", "max"), default="min")
+    factor: float = param(_inside, default=0.1)
+    patience: int = param(whole(), default=10)
+    threshold: float = param(real(low=0), default=1e-4)
+    threshold_mode: Literal["rel", "abs"] = param(one_of("rel", "abs"), default="rel")
+    cooldown: int = param(whole(), default=0)
+    nan: Literal["raise", "bad", "ignore"] = param(
+        one_of("raise", "bad", "ignore"), default="raise"
+    )
 
     def __post_init__(self) -> None:
-        _canonical(self, _one_of("min", "max"), "mode")
-        _canonical(self, _one_of("rel", "abs"), "threshold_mode")
-        _canonical(self, _one_of("raise", "bad", "ignore"), "nan")
-        _canonical(self, _inside, "factor")
-        _canonical(self, whole(), "patience", "cooldown")
-        _canonical(self, real(low=0), "threshold")
+        canonical(self, type(self).__name__)
         if (self.mode, self.threshold_mode) == ("min", "rel") and self.threshold >= 1:
             raise ArgumentError(
                 f"{type(self).__name__}: 'threshold' must be < 1 (got {self.threshold!r}), or no "
@@ -191,15 +183,9 @@ class Plateau(_Patient):
     [0.5, 0.5, 0.5, 0.5, 0.05, 0.05, 0.01]
     """
 
-    floor: Level = 0.0
-    eps: float = 1e-8
-    ema: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _canonical(self, _limit(low=0), "floor")
-        _canonical(self, real(low=0), "eps")
-        _canonical(self, optional(_inside), "ema")
+    floor: Level = param(_limit(low=0), default=0.0)
+    eps: float = param(real(low=0), default=1e-8)
+    ema: float | None = param(optional(_inside), default=None)
 
     def start(self) -> State:
         return {"best": None, "bad": 0, "cooldown": 0, "mean": 0.0, "count": 0}
@@ -269,21 +255,17 @@ class Greedy(_Patient):
     GreedyLR: A Novel Adaptive Learning Rate Scheduler (2025), arXiv:2512.14527.
     """
 
-    factor: float = 0.95
-    threshold: float = 1e-6
-    threshold_mode: Literal["rel", "abs"] = "abs"
-    warmup: int = 0
-    floor: Level = 0.01
-    ceiling: Level = 10.0
-    window: int | None = None
-    reset: int | None = None
+    factor: float = param(_inside, default=0.95)
+    threshold: float = param(real(low=0), default=1e-6)
+    threshold_mode: Literal["rel", "abs"] = param(one_of("rel", "abs"), default="abs")
+    warmup: int = param(whole(), default=0)
+    floor: Level = param(_limit(above=0, high=1), default=0.01)
+    ceiling: Level = param(_limit(low=1), default=10.0)
+    window: int | None = param(optional(whole(1)), default=None)
+    reset: int | None = param(optional(whole(1)), default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _canonical(self, whole(), "warmup")
-        _canonical(self, _limit(above=0, high=1), "floor")
-        _canonical(self, _limit(low=1), "ceiling")
-        _canonical(self, optional(whole(1)), "window", "reset")
         floor, ceiling = self.floor, self.ceiling
         if isinstance(floor, Absolute) and isinstance(ceiling, Absolute):
             if floor.value > ceiling.value:
@@ -394,20 +376,16 @@ class SpikeGuard(Controller):
     pass over 200 to 500 batches instead.
     """
 
-    factor: float = 0.1
-    updates: int = 100
-    sigmas: float = 6.0
-    ratio: float = 1.1
-    ema: float = 0.97
-    burn_in: int = 25
-    patience: int = 50
+    factor: float = param(_inside, default=0.1)
+    updates: int = param(whole(1), default=100)
+    sigmas: float = param(real(low=0), default=6.0)
+    ratio: float = param(real(low=1), default=1.1)
+    ema: float = param(_inside, default=0.97)
+    burn_in: int = param(whole(1), default=25)
+    patience: int = param(whole(), default=50)
 
     def __post_init__(self) -> None:
-        _canonical(self, _inside, "factor", "ema")
-        _canonical(self, whole(1), "updates", "burn_in")
-        _canonical(self, whole(), "patience")
-        _canonical(self, real(low=0), "sigmas")
-        _canonical(self, real(low=1), "ratio")
+        canonical(self, type(self).__name__)
 
     def start(self) -> State:
         return {"mean": 0.0, "variance": 0.0, "count": 0, "spikes": 0, "low_for": 0}

@@ -64,6 +64,22 @@ def param(check: Check, default: Any = dataclasses.MISSING, *, kw_only: bool = T
     return field(default=default, kw_only=kw_only, metadata={"check": check})
 
 
+def canonical(instance: Any, where: str) -> None:
+    """Check the fields of a dataclass, and store each in the form that its check returns."""
+    for item in dataclasses.fields(instance):
+        check = item.metadata.get("check")
+        if check is None and item.type in ("float", float):
+            check = _checks.number
+        if check is not None:
+            value = check(where, item.name, getattr(instance, item.name))
+            object.__setattr__(instance, item.name, value)
+
+
+def one_of(*options: str) -> Check:
+    """One of some words."""
+    return lambda where, name, value: _checks.choice(where, name, value, options)
+
+
 def optional(check: Check) -> Check:
     """The same check, where None is allowed too."""
     return lambda where, name, value: None if value is None else check(where, name, value)

@@ -38,7 +38,7 @@ from cadence._array import convert, floating, like, namespace
 from cadence._program import Affine, Program
 from cadence.errors import ArgumentError, ArgumentTypeError, UnresolvedError
 from cadence.horizon import Duration, Horizon, Length
-from cadence.levels import Level, param, show
+from cadence.levels import Level, canonical, param, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,14 +112,7 @@ class Schedule:
             Schedule.known[cls.__name__] = cls
 
     def __post_init__(self) -> None:
-        where = self.called or type(self).__name__
-        for item in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
-            check = item.metadata.get("check")
-            if check is None and item.type in ("float", float):
-                check = _checks.number
-            if check is not None:
-                value = check(where, item.name, getattr(self, item.name))
-                object.__setattr__(self, item.name, value)
+        canonical(self, self.called or type(self).__name__)
         self._check()
 
     def _check(self) -> None:

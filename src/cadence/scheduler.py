@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,11 +21,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cadence import _checks
 from cadence._array import convert
+from cadence._warn import warn
 from cadence.binding import Binding, Groups, Slot, check_readable, holds, number, part_from, read
 from cadence.errors import (
     ArgumentError,
     ArgumentTypeError,
-    CadenceWarning,
     CallOrderWarning,
     ExternalChangeError,
     ExternalChangeWarning,
@@ -327,7 +325,7 @@ class Scheduler(LRScheduler):
                         f"base {told[1]:g}; set group[{key!r}] first to choose another."
                     )
                 )
-                _warn(
+                warn(
                     f"Scheduler: an earlier scheduler has written {key!r} of this optimizer; "
                     f"this one takes over.{base}",
                     TakeoverWarning,
@@ -411,7 +409,7 @@ class Scheduler(LRScheduler):
         if self._fresh:
             self._fresh = False
             if self._step == 0 and self._updates.missed():
-                _warn(
+                warn(
                     "Scheduler: step() was called before the first optimizer.step(), so the "
                     "plan's first value is skipped; call optimizer.step() first",
                     CallOrderWarning,
@@ -500,7 +498,7 @@ class Scheduler(LRScheduler):
             return
         if self.strict:
             raise PaceError(f"Scheduler: {told}")
-        _warn(f"Scheduler: {told}", PaceWarning)
+        warn(f"Scheduler: {told}", PaceWarning)
 
     def _check_in_charge(self) -> None:
         if self._superseded is not None:
@@ -532,8 +530,7 @@ class Scheduler(LRScheduler):
 
     def _refresh(self) -> None:
         """Take up the binding's present tracks."""
-        tracks = self._binding.tracks
-        self._advance = tracks[0].advance if len(tracks) == 1 else self._binding.advance
+        self._advance = self._binding.front().advance
         if self._others:
             self._advance = self._advance_all
 
@@ -587,7 +584,7 @@ class Scheduler(LRScheduler):
         slot, found = foreign[0]
         if slot.key not in self._warned:
             self._warned.add(slot.key)
-            _warn(
+            warn(
                 f"Scheduler: {what} was changed to {found:g} by someone else; {told}. Further "
                 "changes are handled without a warning",
                 ExternalChangeWarning,
@@ -630,12 +627,7 @@ class Scheduler(LRScheduler):
         [0.25]
         """
         step = _checks.whole("Scheduler.seek", "step", step)
-        self._check_in_charge()
-        at = self._plan_step(step)
-        if self._replaced() or self._grown():
-            self._regroup(at)
-        else:
-            self._reconcile(at)
+        self._settle(step)
         self._step = step
         self._pace.restart(step, self._updates.rounds)
 
@@ -679,7 +671,7 @@ class Scheduler(LRScheduler):
             return None
         factor = _checks.number("Scheduler.observe", "factor", factor, low=0)
         reason = self.feedback.reason(before, judged, value, factor)
-        at, bases = self._settle(), []
+        at, bases = self._settle(self._step), []
         for slot in self._ordered("lr"):
             rate = slot.at(at)
             limited = self.feedback.limited(rate, factor, slot.own)
@@ -736,7 +728,7 @@ class Scheduler(LRScheduler):
         wanted = affine(0.0 if level is None else as_level(where, "level", level))
         if key in self._others:
             raise ArgumentError(f"{where}: 'key' must be a value of the groups (got {key!r})")
-        at = self._settle()
+        at = self._settle(self._step)
         chosen = self._slot("adjust", key, 0 if group is None else group)
         slots, bases = self._ordered(key) if group is None else [chosen], []
         for slot in slots:
@@ -762,10 +754,10 @@ class Scheduler(LRScheduler):
         self._adjustments.append(adjustment)
         return adjustment
 
-    def _settle(self) -> int:
-        """Bring the groups up to date before something is changed; the plan's present step."""
+    def _settle(self, step: int) -> int:
+        """Deal with all that others have done, and write the values of `step`; the plan's step."""
         self._check_in_charge()
-        at = self._plan_step(self._step)
+        at = self._plan_step(step)
         if self._replaced() or self._grown():
             self._regroup(at)
         else:
@@ -876,7 +868,7 @@ class Scheduler(LRScheduler):
                 "Scheduler: a run that repeats its plan has no end to move (past_end='repeat')"
             )
         if apply:
-            self._settle()
+            self._settle(self._step)
         slots = self._binding.slots
         plans: dict[tuple[str, Schedule], Schedule] = {}
         for slot in [*slots, *(other.slot for other in self._others.values())]:
@@ -1252,15 +1244,3 @@ def _weakly(scheduler: Scheduler) -> Callable[[], None]:
             found._compare_pace()
 
     return listen
-
-
-def _within(module: str) -> bool:
-    return module.partition(".")[0] in ("cadence", "torch")
-
-
-def _warn(message: str, kind: type[CadenceWarning]) -> None:
-    """Warn at the line, outside of this library and of torch, that led here."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and _within(frame.f_globals.get("__name__", "")):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, kind, stacklevel=level)

@@ -23,7 +23,18 @@ from cadence._array import Term, elementwise, power
 from cadence._program import Affine, Piece, Program
 from cadence.errors import ArgumentError, ArgumentTypeError
 from cadence.horizon import Horizon, Length, as_length
-from cadence.levels import Absolute, Level, affine, length, level, optional, param, real, show
+from cadence.levels import (
+    Absolute,
+    Level,
+    affine,
+    length,
+    level,
+    one_of,
+    optional,
+    param,
+    real,
+    show,
+)
 from cadence.schedule import Leaf
 
 __all__ = [
@@ -187,10 +198,7 @@ class Warmup(Ramp):
     """
 
     end: Level = param(level, default=1.0)
-    shape: str = param(
-        lambda where, name, value: _checks.choice(where, name, value, ("linear", "cosine")),
-        default="linear",
-    )
+    shape: str = param(one_of("linear", "cosine"), default="linear")
 
     def curve(self, u: Any, xp: Any) -> Any:
         return u if self.shape == "linear" else _HALF_COSINE.curve(u, xp)

@@ -12,6 +12,7 @@ import torch
 from torch.optim import Optimizer
 
 from cadence import _checks
+from cadence.binding import copied
 from cadence.errors import ArgumentError, ArgumentTypeError
 
 __all__ = [
@@ -43,18 +44,14 @@ def number(
     name: str,
     value: Any,
     *,
-    below: float | None = None,
     endless: bool = False,
     **bounds: float | None,
 ) -> float:
-    """A finite number within bounds: `low`, `above`, `high` and `below`; or infinity if allowed."""
+    """A finite number within bounds, as in :mod:`cadence._checks`; or infinity if allowed."""
     value = scalar(value)
     if endless and isinstance(value, float) and value == math.inf:
         return value
-    result = _checks.number(where, name, value, **bounds)
-    if below is not None and result >= below:
-        raise ArgumentError(f"{where}: '{name}' must be < {below:g} (got {value!r})")
-    return result
+    return _checks.number(where, name, value, **bounds)
 
 
 def choice(where: str, name: str, value: str, allowed: tuple[str, ...]) -> Any:
@@ -82,7 +79,7 @@ def epochs(value: Any) -> Any:
     return int(value) if whole else value
 
 
-def per_group(where: str, name: str, optimizer: Optimizer, value: Any, **bounds: Any) -> list[Any]:
+def per_group(where: str, name: str, optimizer: Optimizer, value: Any) -> list[Any]:
     """One number >= 0 for each group, given as one for all or as a list."""
     groups = optimizer.param_groups
     values = list(value) if isinstance(value, (list, tuple)) else [value] * len(groups)
@@ -92,10 +89,8 @@ def per_group(where: str, name: str, optimizer: Optimizer, value: Any, **bounds:
             f"{len(values)} values for {len(groups)} groups)"
         )
     for one in values:
-        number(where, name, one, low=0, **bounds)
-    return [
-        one.detach().clone() if isinstance(one, torch.Tensor) else scalar(one) for one in values
-    ]
+        number(where, name, one, low=0)
+    return [copied(one) if isinstance(one, torch.Tensor) else scalar(one) for one in values]
 
 
 def functions(where: str, name: str, optimizer: Optimizer, value: Any) -> list[Factor]:

@@ -1,17 +1,15 @@
 """torch's scheduler protocol, for people's own classes and for those of this module.
 
-:class:`LRScheduler` is the class to subclass: `get_lr` is asked at every step, as in torch. None
-of torch's own scheduler code runs; its classes are parents for the sake of `isinstance`.
+:class:`LRScheduler` is the class to subclass: `get_lr` is asked at every step, as in torch.
+Torch's own stepping does not run; its classes are parents for the sake of `isinstance`.
 """
 
 from __future__ import annotations
 
 import copy
-import sys
 import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,7 +19,8 @@ from torch.optim import lr_scheduler as theirs
 from torch.optim.lr_scheduler import EPOCH_DEPRECATION_WARNING
 
 from cadence import _checks
-from cadence.binding import Group, put
+from cadence._warn import warn
+from cadence.binding import Group, copied, put
 from cadence.errors import ArgumentTypeError, MismatchError
 from cadence.lr_scheduler._arguments import period
 from cadence.lr_scheduler._lifetime import (
@@ -44,10 +43,8 @@ __all__ = [
     "Rate",
     "_LRScheduler",
     "check_optimizer",
-    "copied",
     "rates_of",
     "says_verbose",
-    "warn",
 ]
 
 Rate = float | torch.Tensor
@@ -59,25 +56,12 @@ HISTORIC = frozenset({"verbose", "_verbose", "anneal_func"})
 """Keys that states of older torch versions may hold."""
 
 LATE = frozenset(
-    {"_get_lr_called_within_step", "_is_initial", "_last_lr", "_step_count", "default_min_lr"}
-    | {"use_beta1"}
+    {
+        *("_get_lr_called_within_step", "_is_initial", "_last_lr", "_step_count"),
+        *("default_min_lr", "use_beta1"),
+    }
 )
 """Keys that states of older torch versions may lack: the scheduler's own values stay."""
-
-HERE = str(Path(__file__).parent)
-
-
-def outside() -> int:
-    """The `stacklevel`, for the function that asks, of the first caller outside this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of the first caller outside this package."""
-    warnings.warn(message, category, stacklevel=outside())
 
 
 def says_verbose(verbose: Any) -> bool:
@@ -114,13 +98,6 @@ def detached(value: Any, memo: dict[int, Any]) -> Any:
             copy_[key] = detached(one, memo)
         return copy_
     return value
-
-
-def copied(value: Any) -> Any:
-    """A rate that nobody else holds."""
-    if not isinstance(value, torch.Tensor):
-        return value
-    return value.detach().clone() if value.requires_grad else value.clone()
 
 
 def rates_of(optimizer: Optimizer, key: str = "lr") -> list[Any]:

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim import lr_scheduler as theirs
 
 from cadence import _checks
-from cadence.binding import put
+from cadence.binding import copied, put
 from cadence.errors import ArgumentError, ArgumentTypeError, MismatchError
 from cadence.lr_scheduler._arguments import milestones_of, period
 from cadence.lr_scheduler._base import (
@@ -28,7 +28,6 @@ from cadence.lr_scheduler._base import (
     LRScheduler,
     Rate,
     check_optimizer,
-    copied,
     rates_of,
     says_verbose,
 )

@@ -14,11 +14,12 @@ from torch.optim import Optimizer
 from torch.optim import lr_scheduler as theirs
 
 from cadence import _checks
-from cadence.binding import Group, put
+from cadence._warn import warn
+from cadence.binding import Group, copied, put
 from cadence.errors import ArgumentError
 from cadence.levels import Absolute, absolute
 from cadence.lr_scheduler._arguments import choice, function, number, per_group, period, returning
-from cadence.lr_scheduler._base import LRScheduler, check_optimizer, copied, warn
+from cadence.lr_scheduler._base import LRScheduler, check_optimizer
 from cadence.lr_scheduler._functions import attributes_of, compare, name_of
 from cadence.lr_scheduler._planned import Planned, attributes
 from cadence.schedule import Schedule
@@ -42,10 +43,6 @@ class _Momenta(Planned):
                     f"`cycle_momentum` option enabled (got {type(optimizer).__name__})"
                 )
             self.use_beta1 = "betas" in optimizer.defaults
-
-    def _momenta(self, optimizer: Optimizer, name: str, value: Any) -> list[Any]:
-        """The momentum of each group."""
-        return per_group(type(self).__name__, name, optimizer, value)
 
     @property
     def _momentum(self) -> str:
@@ -114,8 +111,8 @@ class CyclicLR(_Momenta, theirs.CyclicLR):
         self._init_scale_fn()
         self._choose_momentum(optimizer, cycle_momentum)
         if cycle_momentum:
-            self.base_momentums = self._momenta(optimizer, "base_momentum", base_momentum)
-            self.max_momentums = self._momenta(optimizer, "max_momentum", max_momentum)
+            self.base_momentums = per_group(where, "base_momentum", optimizer, base_momentum)
+            self.max_momentums = per_group(where, "max_momentum", optimizer, max_momentum)
         self._first = base_lrs
         LRScheduler.__init__(self, optimizer, last_epoch, verbose)
         self.base_lrs = base_lrs
@@ -251,8 +248,8 @@ class OneCycleLR(_Momenta, theirs.OneCycleLR):
         momenta: tuple[list[Any], ...] = ()
         if cycle_momentum:
             momenta = (
-                self._momenta(optimizer, "max_momentum", max_momentum),
-                self._momenta(optimizer, "base_momentum", base_momentum),
+                per_group(where, "max_momentum", optimizer, max_momentum),
+                per_group(where, "base_momentum", optimizer, base_momentum),
             )
         self._first = highs, div_factor, final_div_factor, momenta
         LRScheduler.__init__(self, optimizer, last_epoch, verbose)

@@ -30,6 +30,9 @@ class _Lone(FloatTrack):
     given the track, since holding it would make a cycle.
     """
 
+    looks: ClassVar[bool] = True
+    """Whether to look, before a write, for what others have written."""
+
     def rewind(self) -> None:
         super().rewind()
         self.quick = None
@@ -41,13 +44,13 @@ class _Lone(FloatTrack):
 
     def _closure(self) -> Quick:
         writer, p, q, origin, stop = self.writer, self.p, self.q, self.origin, self.stop
-        key, base = writer.key, writer.base
+        key, base, looks = writer.key, writer.base, self.looks
         (group,) = writer.groups
 
         def quick(track: Track, step: float) -> bool:
             if step >= stop:
                 return track.advance(step)
-            if group[key] is not writer.last:
+            if looks and group[key] is not writer.last:
                 return False
             writer.last = group[key] = p(step - origin, math) * base + q
             return True
@@ -58,18 +61,7 @@ class _Lone(FloatTrack):
 class _OverFloats(_Lone):
     """Floats of one base, written without a look."""
 
-    def _closure(self) -> Quick:
-        writer, p, q, origin, stop = self.writer, self.p, self.q, self.origin, self.stop
-        key, base = writer.key, writer.base
-        (group,) = writer.groups
-
-        def quick(track: Track, step: float) -> bool:
-            if step >= stop:
-                return track.advance(step)
-            writer.last = group[key] = p(step - origin, math) * base + q
-            return True
-
-        return quick
+    looks = False
 
     def advance(self, step: float) -> bool:
         """Write the values of `step`."""
@@ -108,20 +100,12 @@ class Overwriting(Binding):
 
     short: ClassVar = {_Floats: _OverFloats, _ManyFloats: _OverManyFloats}
 
-    def advance(self, step: float) -> bool:
-        """Write the values of `step`; False where that takes more."""
-        for track in self.tracks:
-            quick = track.quick
-            if not (track.advance(step) if quick is None else quick(track, step)):
-                return False
-        return True
-
     def follow(self, step: float) -> bool:
         """Write the values of `step` after foreign ones were found; False if that takes more."""
         self.note()
         for slot in self.slots:
             put(slot.group(self.groups), slot.key, slot.written)
-        return super().advance(step)
+        return self.advance(step)
 
 
 class Rebasing(Binding):

@@ -13,9 +13,10 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as theirs
 
+from cadence._warn import warn
 from cadence.binding import Group
 from cadence.lr_scheduler._arguments import Factor, functions, returning
-from cadence.lr_scheduler._base import LRScheduler, check_optimizer, rates_of, warn
+from cadence.lr_scheduler._base import LRScheduler, check_optimizer, rates_of
 from cadence.lr_scheduler._planned import Planned
 from cadence.schedule import Schedule
 from cadence.shapes import Function

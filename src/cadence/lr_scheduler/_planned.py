@@ -26,9 +26,9 @@ import torch
 from torch.optim import lr_scheduler as theirs
 
 from cadence import _checks
-from cadence.binding import Group, Slot, holds, put, read
+from cadence.binding import Group, Slot, copied, holds, put, read
 from cadence.levels import absolute
-from cadence.lr_scheduler._base import LRScheduler, Rate, copied, rates_of
+from cadence.lr_scheduler._base import LRScheduler, Rate, _Newborn, rates_of
 from cadence.lr_scheduler._following import Overwriting, Rebasing
 from cadence.lr_scheduler._lifetime import forget
 from cadence.schedule import Schedule
@@ -84,8 +84,7 @@ class Engine:
         binding = self.binding
         assert binding is not None
         binding.attach()
-        tracks = binding.tracks
-        self.track = tracks[0] if len(tracks) == 1 else binding
+        self.track = binding.front()
 
     def slots(self) -> list[Slot]:
         """The slots, the rates' first, with what was written last."""
@@ -205,9 +204,8 @@ class Planned(LRScheduler):
         # Whoever sets a parameter in the middle of a run wants other plans; whoever sets the
         # clock says that the groups hold the values of that time.
         if name not in _BOOKKEEPING:
-            self._engine.slots()
-            self._settle()
-            self._engine.next = self._engine.stop = NEVER
+            self._engine.slots()  # what was written is worked out while that can be told
+            self._go_long()
         object.__setattr__(self, name, value)
 
     # What a class says of itself.
@@ -285,6 +283,11 @@ class Planned(LRScheduler):
             present["_last_lr"] = self._last_lr
         return present
 
+    def _go_long(self) -> None:
+        """Let the next step make everything anew."""
+        self._settle()
+        self._engine.next = self._engine.stop = NEVER
+
     def _settle(self) -> None:
         """Count, for good, the steps that were taken the short way."""
         attributes(self).update(self._counted())
@@ -357,8 +360,8 @@ class Planned(LRScheduler):
         groups, clock = self.optimizer.param_groups, self._clock
         last = self._engine.rates() if self._engine.next == clock else []
         slots, terms = self._slots(), {}
+        recursive = not (self.is_absolute or closed)
         for i, slot in enumerate(slots):
-            recursive = not (self.is_absolute or closed)
             if recursive and i >= known:
                 slot.base = float(groups[i]["lr"])  # others may have scaled it already
             if id(slot.plan) not in terms:
@@ -502,15 +505,13 @@ class Planned(LRScheduler):
                 {key: copied(group[key]) for key in self.levels if key in group} for group in groups
             ],
         }
-        if (
-            not self.is_absolute and self._engine.next == self._clock + 1
-        ):  # else the bases are those of other plans
+        # At another clock the bases are those of other plans.
+        if not self.is_absolute and self._engine.next == self._clock + 1:
             own["bases"] = [slot.base for slot in self._engine.rates()]
         return own
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self._settle()
-        self._engine.next = self._engine.stop = NEVER  # what was written is of another time
+        self._go_long()  # what was written is of another time
         super()._restore(state)
 
     def _resume(self, last: Sequence[Any] | None, own: Mapping[str, Any]) -> None:
@@ -546,13 +547,5 @@ class ClosedForm(Planned):
 
 
 _BOOKKEEPING = frozenset(
-    {
-        "_get_lr_called_within_step",
-        "_is_initial",
-        "_last_lr",
-        "_step_count",
-        "_found_step",
-        "_says",
-        "_undone",
-    }
+    {"_get_lr_called_within_step", "_is_initial", "_last_lr", "_step_count", *_Newborn.__slots__}
 )

@@ -11,6 +11,7 @@ from typing import Any, Literal, SupportsFloat
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as theirs
 
+from cadence._warn import warn
 from cadence.binding import put
 from cadence.lr_scheduler._arguments import choice, metric_of, number, per_group, period
 from cadence.lr_scheduler._base import (
@@ -19,7 +20,6 @@ from cadence.lr_scheduler._base import (
     check_optimizer,
     rates_of,
     says_verbose,
-    warn,
 )
 
 __all__ = ["ReduceLROnPlateau"]

@@ -51,8 +51,7 @@ class Together:
         self.tail = self.groups[-1]
         self.binding = Rebasing(rates, [self.groups], vigilant=True)
         self.binding.attach()
-        tracks = self.binding.tracks
-        self.advance = tracks[0].advance if len(tracks) == 1 else self.binding.advance
+        self.advance = self.binding.front().advance
         for voice, engine in enumerate(engines):
             engine.together, engine.voice = self, voice
         return self
