@@ -68,6 +68,7 @@ wheel: $(STAMP) ## build the wheel and try it in a fresh environment, outside th
 bench: $(STAMP) ## time the engine against torch and against the bare loop
 	$(PY) bench/step_cost.py
 	$(PY) bench/drop_in.py
+	$(PY) bench/captured.py
 
 clean: ## remove what was built; the environments stay
 	rm -rf build dist docs/_build .pytest_cache .ruff_cache .hypothesis quickstart.png

@@ -20,7 +20,17 @@ FLOORS = [
     ["schedule", "algebra"],
     ["shapes"],
     ["recipes", "feedback", "text"],
-    ["binding", "ownership", "updates", "ranks", "revisions", "state", "given", "scheduler"],
+    [
+        "binding",
+        "captured",
+        "ownership",
+        "updates",
+        "ranks",
+        "revisions",
+        "state",
+        "given",
+        "scheduler",
+    ],
     [
         *("outline", "explain", "catalogue", "plot"),
         *("lr_scheduler", "range_finder", "forecast", "compare"),
@@ -49,7 +59,7 @@ TYPES_ONLY = {("schedule", "algebra"), ("ownership", "scheduler"), ("state", "sc
 # Who may import what is not the standard library nor NumPy while being imported itself.
 OUTSIDE = {
     "torch": {
-        *("binding", "updates", "ranks", "given", "ownership", "state", "scheduler"),
+        *("binding", "captured", "updates", "ranks", "given", "ownership", "state", "scheduler"),
         *("lr_scheduler", "range_finder"),
     },
     "typer": {"cli"},

@@ -35,10 +35,12 @@ __all__ = [
     "check_readable",
     "copied",
     "holds",
+    "match_rates",
     "number",
     "part_from",
     "put",
     "read",
+    "replace",
 ]
 
 Group = dict[str, Any]
@@ -81,7 +83,7 @@ def put(group: Group, key: str, value: float | torch.Tensor) -> None:
         with _mode([present])():
             present.fill_(number(value))
     else:
-        _replace(group, key, value)
+        replace(group, key, value)
 
 
 def _mode(tensors: Sequence[torch.Tensor]) -> Callable[[], Any]:
@@ -91,7 +93,7 @@ def _mode(tensors: Sequence[torch.Tensor]) -> Callable[[], Any]:
     return torch.no_grad if any(tensor.requires_grad for tensor in tensors) else nullcontext
 
 
-def _replace(group: Group, key: str, value: Any) -> None:
+def replace(group: Group, key: str, value: Any) -> None:
     """Replace the object under `key`."""
     if _in_betas(group, key):
         betas = list(group["betas"])
@@ -657,7 +659,27 @@ def part_from(defaults: Group, group: Group, slot: Slot) -> None:
     holder = "betas" if _in_betas(defaults, slot.key) else slot.key
     if holder in defaults and read(defaults, slot.key) is present:
         own = torch.full_like(present, slot.base, requires_grad=present.requires_grad)
-        _replace(defaults, slot.key, own)
+        replace(defaults, slot.key, own)
+
+
+def match_rates(slots: Sequence[Slot], groups: Groups) -> bool:
+    """Make tensors of scheduled betas whose group's rate is one; whether there were any.
+
+    A rate is a tensor for the sake of compiled steps, which a float would have compiled anew. A
+    fused optimizer reads its betas on the host.
+    """
+    found = False
+    for slot in slots:
+        group = slot.group(groups)
+        rate = group.get("lr")
+        if not isinstance(rate, torch.Tensor) or group.get("fused"):
+            continue
+        if _in_betas(group, slot.key) and not isinstance(read(group, slot.key), torch.Tensor):
+            replace(
+                group, slot.key, torch.full((), slot.written, dtype=rate.dtype, device=rate.device)
+            )
+            found = True
+    return found
 
 
 def _unshare(slots: list[Slot], groups: Groups) -> None:
@@ -671,5 +693,5 @@ def _unshare(slots: list[Slot], groups: Groups) -> None:
         owner = owners.setdefault(id(present), slot)
         if (owner.key, owner.plan, owner.base) != (slot.key, slot.plan, slot.base):
             own = present.detach().clone().requires_grad_(present.requires_grad)
-            _replace(group, slot.key, own)
+            replace(group, slot.key, own)
             owners[id(own)] = slot

@@ -91,6 +91,10 @@ class TakeoverWarning(CadenceWarning):
     """A scheduler was built on an optimizer that another scheduler had been stepping."""
 
 
+class RecaptureWarning(CadenceWarning):
+    """A change needs more room on the device; graphs captured before go on with the old plan."""
+
+
 class CallOrderWarning(CadenceWarning):
     """`scheduler.step()` ran before the first `optimizer.step()`; the first value was skipped."""
 

@@ -22,7 +22,18 @@ from torch.optim.lr_scheduler import LRScheduler
 from cadence import _checks
 from cadence._array import convert
 from cadence._warn import warn
-from cadence.binding import Binding, Groups, Slot, check_readable, holds, number, part_from, read
+from cadence.binding import (
+    Binding,
+    Groups,
+    Slot,
+    check_readable,
+    holds,
+    match_rates,
+    number,
+    part_from,
+    read,
+)
+from cadence.captured import CapturedBinding, check_capturable
 from cadence.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -103,6 +114,9 @@ class Scheduler(LRScheduler):
             judged: their `"mean"`, their `"max"`, the one of `"rank0"`, or None: nothing.
         strict: Raise, rather than warn, where the clock ticks at another pace than the optimizer
             makes updates.
+        capturable: Keep the counter and the values beside the parameters, as tensors, so that
+            `step()` waits for no device and can be compiled or recorded in a CUDA graph. Values
+            that others write are overridden then.
         also: Whatever else follows the clock: by its name a function that sets the value, and the
             plan of it at base 1, such as `{"dropout": (set_dropout, Linear(start=0.1, end=0))}`.
         **plans: A plan for each hyperparameter: any number that the groups hold (`lr`,
@@ -141,6 +155,7 @@ class Scheduler(LRScheduler):
         feedback: Controller | None = None,
         reduce: Literal["mean", "max", "rank0"] | None = "mean",
         strict: bool = False,
+        capturable: bool = False,
         also: Mapping[str, tuple[Callable[[float], object], Plan]] | None = None,
         **plans: Plan | Sequence[Plan] | Mapping[str, Plan],
     ) -> None:
@@ -158,7 +173,7 @@ class Scheduler(LRScheduler):
             "Scheduler", "on_mismatch", on_mismatch, ("raise", "checkpoint", "constructor")
         )
         self.reduce = _checks.choice("Scheduler", "reduce", reduce, REDUCE)
-        self.strict = bool(strict)
+        self.strict, self.capturable = bool(strict), bool(capturable)
         if feedback is not None and not isinstance(feedback, Controller):
             raise ArgumentTypeError(
                 f"Scheduler: 'feedback' must be a controller (got {_checks.given(feedback)}); "
@@ -174,7 +189,7 @@ class Scheduler(LRScheduler):
         self.horizon = self._first_horizon = given_horizon(total_steps, horizon, self.clock)
         self._epoch = None if horizon is None else horizon.steps_per_epoch
         self._given = {key: normalized(key, plan) for key, plan in plans.items()}
-        self._step = 0
+        self._ticks = 0
         self._revisions: list[Revision] = []
         self._judged = {} if feedback is None else feedback.start()
         self._decisions: deque[Decision] = deque(maxlen=KEPT)
@@ -185,6 +200,8 @@ class Scheduler(LRScheduler):
         slots = [slot for key in plans for slot in self._slots(key, groups)]
         self._others = self._others_of(also or {})
         self._end = self._find_end(slots, self.horizon)
+        if capturable:
+            self._check_capturable(slots, groups)
         self._inherit(slots, groups)
         if feedback is not None and not any(_has_multiples(s) for s in slots if s.key == "lr"):
             raise ArgumentError(
@@ -333,8 +350,10 @@ class Scheduler(LRScheduler):
 
     def _bind(self, slots: list[Slot], at: int) -> None:
         """Write the values of the plan's step `at` to the present groups, and take hold of them."""
-        binding = Binding(slots, self._groups(), vigilant=self.external != "rebase")
+        binding = self._bound(slots)
         binding.write(at)
+        if match_rates(slots, binding.groups):
+            binding.attach()
         self._binding = binding
         self._remember()
         self._refresh()
@@ -344,6 +363,43 @@ class Scheduler(LRScheduler):
             # as a float does, though the group's own tensor is written in place.
             defaults = getattr(self.optimizers[slot.place[0]], "defaults", {})
             part_from(defaults, slot.group(binding.groups), slot)
+
+    def _bound(self, slots: list[Slot]) -> Binding:
+        """A binding of slots to the present groups."""
+        if not self.capturable:
+            return Binding(slots, self._groups(), vigilant=self.external != "rebase")
+        earlier = getattr(self, "_binding", None)
+        repeats = self.past_end == "repeat"
+        return CapturedBinding(
+            slots, self._groups(), end=self._end, repeats=repeats, earlier=earlier
+        )
+
+    def _check_capturable(self, slots: list[Slot], groups: Groups) -> None:
+        """Raise where something of the step needs the host."""
+        for name, value in (("past_end", "raise"), ("external", "error")):
+            if getattr(self, name) == value:
+                raise ArgumentError(
+                    f"Scheduler: {name}={value!r} needs the host to look at each step; leave it "
+                    "out, or leave capturable out"
+                )
+        if self._others:
+            raise ArgumentError(
+                "Scheduler: 'also' calls functions of the host at each step; leave it out, or "
+                "leave capturable out"
+            )
+        check_capturable(slots, groups, self.optimizers, self._end)
+
+    @property
+    def _step(self) -> int:
+        """The clock; a captured one lives on the device."""
+        binding = getattr(self, "_binding", None)
+        return binding.step if isinstance(binding, CapturedBinding) else self._ticks
+
+    @_step.setter
+    def _step(self, step: int) -> None:
+        self._ticks = step
+        if isinstance(self._binding, CapturedBinding):
+            self._binding.step = step
 
     def _own(self) -> None:
         """Record, beside each optimizer, who writes which of its values from now on."""
@@ -372,7 +428,7 @@ class Scheduler(LRScheduler):
             ExternalChangeError: A value was changed by someone else and `external="error"`.
             SupersededError: A newer scheduler writes the same values.
         """
-        step = self._step + 1
+        step = self._ticks + 1
         if (
             step < self._watch
             and metric is None
@@ -380,7 +436,7 @@ class Scheduler(LRScheduler):
             and len(self._list) == self._length
             and self._advance(step)
         ):
-            self._step = step
+            self._ticks = step
         else:
             self._step_with_care(step, metric)
 
@@ -392,6 +448,9 @@ class Scheduler(LRScheduler):
                 "scheduler feedback=Plateau(), or write seek(step) to set the position"
             )
         self._check_in_charge()
+        if isinstance(self._binding, CapturedBinding):
+            self._step_captured(metric)
+            return
         ticks = self._passing or not self._following
         at = self._look(step) if ticks else 0
         if metric is not None:  # after the refusals, or it would be judged again
@@ -403,6 +462,19 @@ class Scheduler(LRScheduler):
         elif not self._advance(at):
             self._reconcile(at)
         self._step = step
+
+    def _step_captured(self, metric: Any) -> None:
+        """A step on the device; with the same groups and no metric, nothing here waits for it."""
+        if self._replaced() or self._grown():
+            self._regroup(self._plan_step(self._step))
+        if metric is not None:
+            self.observe(metric)
+        binding = self._binding
+        assert isinstance(binding, CapturedBinding)
+        if self._passing:
+            binding.tick(getattr(self.optimizer, "found_inf", None))
+        elif not self._following:
+            binding.tick()
 
     def _look(self, step: int) -> int:
         """What the hot path leaves out: first steps, ends and refusals; the plan's step."""
@@ -460,7 +532,8 @@ class Scheduler(LRScheduler):
             )
         self._check_in_charge()
         if not self._following:
-            self._following = self._updates.exact = True
+            self._following = True
+            self._updates.exact = not self.capturable
             self._look_closely()
             self._updates.listener = self._follow_update
         return self
@@ -471,16 +544,20 @@ class Scheduler(LRScheduler):
             return
         self._following = self._updates.exact = False
         self._look_closely()
-        self._updates.listener = _weakly(self)
+        self._updates.listener = self._listener()
         self._pace.restart(self._step, self._updates.rounds)
 
     def _listen(self) -> None:
         """Count the optimizers' updates."""
         self._updates, self._pace = Updates(self.optimizers), Pace(self.clock, self._epoch)
-        self._updates.listener = _weakly(self)
+        self._updates.listener = self._listener()
         self._passing = False
         self._look_closely()
         weakref.finalize(self, remove, self._updates.handles).atexit = False
+
+    def _listener(self) -> Callable[[], None] | None:
+        """What hears of the updates, but for following them: the audit, which asks the clock."""
+        return None if self.capturable else _weakly(self)
 
     def _follow_update(self) -> None:
         """One update was made."""
@@ -901,7 +978,13 @@ class Scheduler(LRScheduler):
 
     def _catch_up(self) -> None:
         """Take foreign changes into the bases now, where the next step would."""
-        if self.external != "rebase" or self._superseded or self._replaced() or self._grown():
+        if (
+            self.capturable
+            or self.external != "rebase"
+            or self._superseded
+            or self._replaced()
+            or self._grown()
+        ):
             return
         if self._binding.foreign():
             self._reconcile(self._plan_step(self._step))
@@ -1188,6 +1271,7 @@ class Scheduler(LRScheduler):
 
     def __getstate__(self) -> dict[str, Any]:
         self._binding.note()
+        self._ticks = self._step
         own = ("_binding", "_advance", "_lists", "_list", "_updates", "_pace", "_passing")
         kept = {name: value for name, value in self.__dict__.items() if name not in own}
         done = self._updates.done
@@ -1200,8 +1284,9 @@ class Scheduler(LRScheduler):
         names = ("_slots_kept", "_stale", "_lengths", "_done")
         slots, stale, lengths, done = (state.pop(name) for name in names)
         self.__dict__.update(state)
-        self._binding = Binding(slots, self._groups(), vigilant=self.external != "rebase")
+        self._binding = self._bound(slots)
         self._binding.attach()
+        self._step = self._ticks
         self._remember()
         self._refresh()
         # Groups that were new to the original are as new to the copy.

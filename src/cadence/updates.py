@@ -10,14 +10,33 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 __all__ = ["Pace", "Updates", "finite", "remove"]
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _untraced(function: F) -> F:
+    """Keep `torch.compile` out of a function and of all that it calls.
+
+    This is what `torch.compiler.disable` does, whose import takes seconds.
+    """
+    function._torchdynamo_disable = True  # pyright: ignore[reportFunctionMemberAccess]
+    inside: Any = torch._C
+    with suppress(AttributeError):  # where a torch lacks it, the function is traced in vain
+        frames = inside._dynamo.eval_frame
+        skip = frames._FrameAction.SKIP
+        strategy = frames._FrameExecStrategy(skip, skip)
+        frames.set_code_exec_strategy(function.__code__, strategy)
+    return function
 
 
 class Updates:
@@ -47,6 +66,7 @@ class Updates:
             else:
                 self.handles.append(handle)
 
+    @_untraced
     def _count(self, index: int, optimizer: Optimizer, *_: object) -> None:
         self.seen = True
         if self.exact and _skipped(optimizer):
