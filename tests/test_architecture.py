@@ -26,6 +26,7 @@ FLOORS = [
         "ownership",
         "updates",
         "ranks",
+        "walltime",
         "revisions",
         "state",
         "given",

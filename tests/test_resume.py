@@ -257,6 +257,7 @@ def test_the_state_is_plain_and_has_fixed_keys():
             "steps_per_epoch": None,
             "samples_per_step": None,
             "tokens_per_step": None,
+            "wall_time": None,
         },
         "plans": {
             "lr": ["Warmup('10%') >> Cosine()"],
@@ -269,6 +270,7 @@ def test_the_state_is_plain_and_has_fixed_keys():
         "feedback": {"controller": None, "state": {}},
         "decisions": [],
         "adjustments": [],
+        "time": [],
     }
     assert set(Scheduler(sgd(), lr=cd.InverseSqrt(3)).state_dict()) == set(state)
 
@@ -365,7 +367,7 @@ def test_the_state_shares_nothing_with_the_scheduler():
 def test_a_thousand_groups_take_little_room():
     """Groups with equal bases and plans are stored once."""
     scheduler = Scheduler(sgd(*[0.1] * 1000), lr=PLANS["warm-up and cosine"], total_steps=100)
-    assert len(json.dumps(scheduler.state_dict())) < 400
+    assert len(json.dumps(scheduler.state_dict())) < 450
 
 
 def test_foreign_changes_are_read_back_into_the_state():
@@ -450,13 +452,15 @@ REFUSED = [
     (
         without("step"),
         "Scheduler.load_state_dict: the state must have the keys version, clock, step, round, "
-        "groups, horizon, plans, bases, own, also, revisions, feedback, decisions, adjustments "
+        "groups, horizon, plans, bases, own, also, revisions, feedback, decisions, "
+        "adjustments, time "
         "(missing ['step'], unknown [])",
     ),
     (
         changed(stride=3),
         "Scheduler.load_state_dict: the state must have the keys version, clock, step, round, "
-        "groups, horizon, plans, bases, own, also, revisions, feedback, decisions, adjustments "
+        "groups, horizon, plans, bases, own, also, revisions, feedback, decisions, "
+        "adjustments, time "
         "(missing [], unknown ['stride'])",
     ),
     (
@@ -569,8 +573,8 @@ REFUSED = [
     (
         changed(horizon={"total_steps": 40}),
         "Scheduler.load_state_dict: the state's 'horizon' must have the keys total_steps, "
-        "steps_per_epoch, samples_per_step, tokens_per_step (missing ['steps_per_epoch', "
-        "'samples_per_step', 'tokens_per_step'], unknown [])",
+        "steps_per_epoch, samples_per_step, tokens_per_step, wall_time (missing "
+        "['steps_per_epoch', 'samples_per_step', 'tokens_per_step', 'wall_time'], unknown [])",
     ),
     (
         nested("horizon", total_steps=-40),

@@ -113,7 +113,7 @@ class Sequence(_Composite):
     parts: tuple[Schedule, ...] = param(_parts, kw_only=False)
 
     def _check(self) -> None:
-        shares = [_share_of_whole(part) for part in self.parts]
+        shares = [share_of_whole(part) for part in self.parts]
         opened = [part for part, share in zip(self.parts, shares, strict=True) if share is None]
         if len(opened) > 1:
             raise ArgumentError(
@@ -222,7 +222,7 @@ _RUN = Duration(Fraction(100), "%")
 """What an open plan in a part takes, whatever the length of the part."""
 
 
-def _share_of_whole(part: Schedule) -> Fraction | float | None:
+def share_of_whole(part: Schedule) -> Fraction | float | None:
     """A phase's part of the run in percent, apart from what it takes in other units."""
     far, farther = part._share(_FAR), part._share(_FARTHER)
     if far is None or far == math.inf:

@@ -19,7 +19,7 @@ from cadence.shapes import Constant, Function
 from cadence.state import horizon_state
 from cadence.text import parse
 
-__all__ = ["Plan", "by_name", "horizon", "normalized", "one", "optimizers"]
+__all__ = ["Plan", "by_name", "each", "horizon", "normalized", "one", "optimizers"]
 
 Plan = Schedule | str | float | Callable[[int], float]
 """What a plan may be given as: a schedule, its text, a multiple of the base, or a function."""
@@ -46,6 +46,11 @@ def horizon(total_steps: int | str | None, horizon: Horizon | None, clock: str) 
         raise ArgumentTypeError(f"Scheduler: 'horizon' must be a Horizon (got {horizon!r})")
     known = horizon or Horizon()
     if clock == "epoch":
+        if known.wall_time is not None:
+            raise ArgumentError(
+                "Scheduler: a run of a given time (wall_time) goes by its updates; leave "
+                "clock='epoch' out"
+            )
         known = known.in_epochs()
     if total_steps is None:
         return known
@@ -92,6 +97,13 @@ def one(key: str, plan: Any) -> Schedule:
         f"Scheduler: {key!r} must be a schedule, its text, a number or a function (got "
         f"{_checks.given(plan)})"
     )
+
+
+def each(given: Any) -> list[Schedule]:
+    """The plans that were given for one hyperparameter, however they were given."""
+    if isinstance(given, dict):
+        return list(given.values())
+    return given if isinstance(given, list) else [given]
 
 
 def by_name(key: str, plans: Mapping[str, Schedule], group: Group, label: str) -> Schedule:

@@ -134,6 +134,26 @@ def as_length(where: str, name: str, value: Any, *, low: int = 0) -> int | Durat
         raise ArgumentTypeError(text) from None
 
 
+_CLOCK = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_TIME = re.compile(
+    "".join(rf"(?:(?P<{u[0]}>\d+(?:\.\d+)?)\s*{u}\s*)?" for u in ("d", "h", "m(?:in)?", "s")),
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def seconds(where: str, name: str, value: Any) -> float:
+    """A span of time: a number of seconds, or text such as `"2h"`, `"90min"` or `"1h30min"`."""
+    if isinstance(value, str):
+        match = _TIME.fullmatch(value.strip()) if len(value) <= 64 else None
+        if match is None or not value.strip():
+            raise ArgumentError(
+                f"{where}: '{name}' must be seconds or a time such as '2h', '90min' or '1h30min' "
+                f"(got {_checks.given(value)})"
+            )
+        value = sum(_CLOCK[unit] * float(text) for unit, text in match.groupdict("0").items())
+    return _checks.number(where, name, value, above=0)
+
+
 @dataclass(frozen=True)
 class Horizon:
     """How long the run is, and what a step holds.
@@ -145,6 +165,8 @@ class Horizon:
         steps_per_epoch: Optimizer updates in one pass over the data.
         samples_per_step: Samples of one update, over all processes and accumulated batches.
         tokens_per_step: Tokens of one update, likewise.
+        wall_time: Instead of a number of steps, the time that the run may train: seconds, or text
+            such as `"2h"` or `"1h30min"`. A :class:`~cadence.scheduler.Scheduler` can follow it.
 
     Raises:
         ArgumentError: A value is not positive, or the length needs a missing argument.
@@ -159,6 +181,7 @@ class Horizon:
     steps_per_epoch: int | None = field(default=None, kw_only=True)
     samples_per_step: float | None = field(default=None, kw_only=True)
     tokens_per_step: float | None = field(default=None, kw_only=True)
+    wall_time: float | None = field(default=None, kw_only=True)
 
     def __init__(
         self,
@@ -167,6 +190,7 @@ class Horizon:
         steps_per_epoch: int | None = None,
         samples_per_step: float | None = None,
         tokens_per_step: float | None = None,
+        wall_time: float | str | None = None,
     ) -> None:
         def put(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
@@ -183,6 +207,12 @@ class Horizon:
             ("tokens_per_step", tokens_per_step),
         ):
             put(name, None if value is None else _checks.number("Horizon", name, value, above=0))
+        put("wall_time", None if wall_time is None else seconds("Horizon", "wall_time", wall_time))
+        if total_steps is not None and wall_time is not None:
+            raise ArgumentError(
+                "Horizon: either 'total_steps' or 'wall_time' must be given, not both (got "
+                f"{total_steps!r} and {wall_time!r})"
+            )
         if total_steps is not None:
             length = as_length("Horizon", "total_steps", total_steps, low=1)
             if isinstance(length, Duration):
@@ -290,6 +320,12 @@ class Horizon:
         object.__setattr__(part, "total_steps", steps)
         return part
 
+    def counting(self, total_steps: int) -> Horizon:
+        """The same updates, in a run of this many."""
+        counted = self.within(total_steps)
+        object.__setattr__(counted, "wall_time", None)
+        return counted
+
     def in_epochs(self) -> Horizon:
         """The same run counted in epochs: a tick of the clock is an epoch.
 
@@ -331,7 +367,7 @@ class Horizon:
 
     def __repr__(self) -> str:
         parts = [] if self.total_steps is None else [str(self.total_steps)]
-        for name in ("steps_per_epoch", "samples_per_step", "tokens_per_step"):
+        for name in ("steps_per_epoch", "samples_per_step", "tokens_per_step", "wall_time"):
             value = getattr(self, name)
             if value is not None:
                 parts.append(f"{name}={value!r}")

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import copy
 import math
+import numbers
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
@@ -49,7 +51,7 @@ from cadence.errors import (
     UnresolvedError,
 )
 from cadence.feedback import Controller
-from cadence.given import Plan, by_name, normalized, one, optimizers
+from cadence.given import Plan, by_name, each, normalized, one, optimizers
 from cadence.given import horizon as given_horizon
 from cadence.horizon import Horizon, Length
 from cadence.levels import Level, affine
@@ -70,6 +72,7 @@ from cadence.state import (
     stored,
 )
 from cadence.updates import Pace, Updates, remove
+from cadence.walltime import Watch, layout
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -187,6 +190,7 @@ class Scheduler(LRScheduler):
                 "Scheduler: at least one plan must be given, such as lr=Cosine() (got none)"
             )
         self.horizon = self._first_horizon = given_horizon(total_steps, horizon, self.clock)
+        self._axis = self.horizon
         self._epoch = None if horizon is None else horizon.steps_per_epoch
         self._given = {key: normalized(key, plan) for key, plan in plans.items()}
         self._ticks = 0
@@ -196,10 +200,12 @@ class Scheduler(LRScheduler):
         self._adjustments: list[Adjustment] = []
         self._warned: set[str] = set()
         self._superseded: str | None = None
+        if self.horizon.wall_time is not None:
+            self._time_it(also or {})
         groups = self._groups()
         slots = [slot for key in plans for slot in self._slots(key, groups)]
         self._others = self._others_of(also or {})
-        self._end = self._find_end(slots, self.horizon)
+        self._end = self._find_end(slots, self._axis)
         if capturable:
             self._check_capturable(slots, groups)
         self._inherit(slots, groups)
@@ -216,6 +222,12 @@ class Scheduler(LRScheduler):
         self._fresh = True
         self._following = False
         self._listen()
+
+    _time: Watch | None = None
+    """Of a run of a given time: how far it is."""
+
+    _coming: Watch | None = None
+    """The same when the step that is being made is done."""
 
     # What belongs to which group.
 
@@ -273,7 +285,7 @@ class Scheduler(LRScheduler):
     def _resolved(self, key: str, plan: Schedule) -> Schedule:
         """The plan in steps, before any revision."""
         try:
-            resolved = plan.resolve(self._first_horizon)
+            resolved = plan.resolve(self._axis)
             resolved.compiled()
         except (ArgumentError, UnresolvedError) as error:
             raise type(error)(f"Scheduler: {key}: {error}") from None
@@ -300,6 +312,21 @@ class Scheduler(LRScheduler):
             slot = Slot(name, (0, 0), self._resolved(name, given), 1.0, given)
             others[name] = _Other(pair[0], slot)
         return others
+
+    def _time_it(self, also: Mapping[str, Any]) -> None:
+        """Lay the plans out for a run of a given time."""
+        refused = {"past_end": self.past_end != "hold", "capturable": self.capturable}
+        for name, given in refused.items():
+            if given:
+                raise ArgumentError(
+                    f"Scheduler: a run of a given time (wall_time) must be without {name}= (got "
+                    f"{getattr(self, name)!r}); it asks the host's clock, and holds in the end"
+                )
+        plans = [(key, plan) for key, given in self._given.items() for plan in each(given)]
+        others = ((name, pair) for name, pair in also.items() if isinstance(pair, tuple))
+        plans += [(name, one(name, pair[1])) for name, pair in others]
+        self._time, self._axis = layout(plans, self.horizon)
+        self._time.start()
 
     def _find_end(self, slots: list[Slot], horizon: Horizon) -> float:
         """The step at which `past_end` takes over."""
@@ -348,7 +375,7 @@ class Scheduler(LRScheduler):
                     TakeoverWarning,
                 )
 
-    def _bind(self, slots: list[Slot], at: int) -> None:
+    def _bind(self, slots: list[Slot], at: float) -> None:
         """Write the values of the plan's step `at` to the present groups, and take hold of them."""
         binding = self._bound(slots)
         binding.write(at)
@@ -461,7 +488,7 @@ class Scheduler(LRScheduler):
             self._regroup(at)
         elif not self._advance(at):
             self._reconcile(at)
-        self._step = step
+        self._step, self._time = step, self._coming
 
     def _step_captured(self, metric: Any) -> None:
         """A step on the device; with the same groups and no metric, nothing here waits for it."""
@@ -476,7 +503,7 @@ class Scheduler(LRScheduler):
         elif not self._following:
             binding.tick()
 
-    def _look(self, step: int) -> int:
+    def _look(self, step: int) -> float:
         """What the hot path leaves out: first steps, ends and refusals; the plan's step."""
         if self._fresh:
             self._fresh = False
@@ -488,7 +515,9 @@ class Scheduler(LRScheduler):
                 )
         several = len(self.optimizers) > 1  # whose groups the hot path does not look at
         held = math.inf if self.past_end == "hold" else self._end
-        self._watch = -math.inf if several else held
+        self._watch = -math.inf if several or self._time else held
+        if self._time is not None:
+            self._coming = self._time.tick(step)
         at = self._plan_step(step)
         if at < step:
             self._binding.rewind()
@@ -570,7 +599,8 @@ class Scheduler(LRScheduler):
     def _compare_pace(self) -> None:
         """Say, once, that the clock ticks at another pace than it should."""
         # The ticks of the update that is just being made are still to come.
-        told = self._pace.complaint(self._step, self._updates.rounds - 1, self._end)
+        end = self._end if self._time is None else math.inf
+        told = self._pace.complaint(self._step, self._updates.rounds - 1, end)
         if told is None:
             return
         if self.strict:
@@ -585,7 +615,11 @@ class Scheduler(LRScheduler):
             )
 
     def _plan_step(self, step: Any, end: float | None = None) -> Any:
-        """The plan's step at the clock's `step`: another one only past the end."""
+        """The plan's step at the clock's `step`: another one only past the end, or by the time."""
+        if self._time is not None:
+            now = self._time if step == self._step else self._coming
+            assert now is not None
+            return now.place
         end = self._end if end is None else end
         if self.past_end == "hold" or step < end:
             return step
@@ -598,7 +632,7 @@ class Scheduler(LRScheduler):
             )
         return step
 
-    def _write(self, at: int, *, but: Sequence[Slot] = ()) -> None:
+    def _write(self, at: float, *, but: Sequence[Slot] = ()) -> None:
         """Write the values of the plan's step `at`, whatever the groups hold."""
         values = self._of_others(at)
         self._binding.write(at, but=but)
@@ -630,7 +664,7 @@ class Scheduler(LRScheduler):
                 other.setter(value)
                 other.slot.written = value
 
-    def _reconcile(self, at: int) -> None:
+    def _reconcile(self, at: float) -> None:
         """Deal with foreign values, then write step `at`."""
         foreign = self._binding.foreign()
         if foreign:
@@ -667,7 +701,7 @@ class Scheduler(LRScheduler):
                 ExternalChangeWarning,
             )
 
-    def _regroup(self, at: int) -> None:
+    def _regroup(self, at: float) -> None:
         """Follow groups that were added, or replaced by `optimizer.load_state_dict`."""
         joining = self._joining()
         if not self._replaced():
@@ -704,6 +738,11 @@ class Scheduler(LRScheduler):
         [0.25]
         """
         step = _checks.whole("Scheduler.seek", "step", step)
+        if self._time is not None and step != self._step:
+            raise ArgumentError(
+                f"Scheduler.seek: 'step' must be {self._step}, the present one, in a run of a "
+                f"given time (got {step}); load a state of that step instead"
+            )
         self._settle(step)
         self._step = step
         self._pace.restart(step, self._updates.rounds)
@@ -831,7 +870,7 @@ class Scheduler(LRScheduler):
         self._adjustments.append(adjustment)
         return adjustment
 
-    def _settle(self, step: int) -> int:
+    def _settle(self, step: int) -> float:
         """Deal with all that others have done, and write the values of `step`; the plan's step."""
         self._check_in_charge()
         at = self._plan_step(step)
@@ -841,7 +880,7 @@ class Scheduler(LRScheduler):
             self._reconcile(at)
         return at
 
-    def _rebase(self, slots: Sequence[Slot], bases: Sequence[float], at: int) -> None:
+    def _rebase(self, slots: Sequence[Slot], bases: Sequence[float], at: float) -> None:
         """Give slots other bases, and write the values."""
         for slot, base in zip(slots, bases, strict=True):
             slot.base = base
@@ -940,6 +979,11 @@ class Scheduler(LRScheduler):
 
     def _revise(self, revision: Revision, *, apply: bool) -> Change:
         self._check_in_charge()
+        if self._time is not None:
+            raise ArgumentError(
+                "Scheduler: a run of a given time cannot be given a number of steps; resume it "
+                "with another Horizon(wall_time=...) and on_mismatch='constructor'"
+            )
         if self.past_end == "repeat":
             raise ArgumentError(
                 "Scheduler: a run that repeats its plan has no end to move (past_end='repeat')"
@@ -967,6 +1011,49 @@ class Scheduler(LRScheduler):
             self._set_length(revision.total_steps)
             self._set_others(self._of_others(at))
         return change
+
+    # Runs of a given time.
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end; never where the plan has none, or is repeated.
+
+        >>> import torch, cadence as cd
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        >>> scheduler = cd.Scheduler(optimizer, lr=cd.Linear(), total_steps=2)
+        >>> while not scheduler.finished:
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.last_epoch
+        2
+        """
+        if self._time is not None and self._time.elapsed >= self._time.budget:
+            return True
+        return self.past_end != "repeat" and self._plan_step(self._step) >= self._end
+
+    @property
+    def elapsed(self) -> float | None:
+        """The seconds that the run has trained, up to the last step; None without a wall time."""
+        return None if self._time is None else self._time.elapsed
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do something that is not to count as training time, such as an evaluation.
+
+        >>> import torch, cadence as cd
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        >>> horizon = cd.Horizon(wall_time="2h")
+        >>> scheduler = cd.Scheduler(optimizer, lr=cd.Hold() >> cd.Linear("20%"), horizon=horizon)
+        >>> with scheduler.paused():
+        ...     pass
+        """
+        if self._time is not None:
+            self._time.stop()
+        try:
+            yield
+        finally:
+            if self._time is not None:
+                self._time.start()
 
     def _set_length(self, total_steps: int) -> None:
         known = horizon_state(self.horizon)
@@ -1078,7 +1165,14 @@ class Scheduler(LRScheduler):
         """
         self._catch_up()
         slot = self._slot("value_at", key, group)
-        if self.past_end != "hold":
+        if self._time is not None:
+            if not isinstance(step, numbers.Real) or step != self._step:
+                raise ArgumentError(
+                    f"Scheduler.value_at: 'step' must be {self._step}, the present one, in a run "
+                    f"of a given time (got {_checks.given(step)}); plot() draws the plan"
+                )
+            step = self._time.place
+        elif self.past_end != "hold":
             step, xp = convert(step)
             if xp is math:
                 step = self._plan_step(step)
@@ -1105,12 +1199,18 @@ class Scheduler(LRScheduler):
                 )
             n = max(0, math.ceil(self._end) - self._step)
         n = _checks.whole("Scheduler.preview", "n", n)
+        if self._time is not None:
+            raise ArgumentError(
+                "Scheduler.preview: which steps a run of a given time will make is not known; "
+                "plot() draws the plan"
+            )
         return np.asarray(self.value_at(np.arange(self._step, self._step + n), key, group))
 
     def plot(self, key: str | None = None, **options: Any) -> list[Axes]:
         """Draw each hyperparameter over the run, the present step marked.
 
-        Groups that share plan and base share a curve.
+        Groups that share plan and base share a curve. A run of a given time is drawn with as
+        many steps as it will make at its present pace.
 
         Args:
             key: One hyperparameter; all by default, one above the other.
@@ -1122,6 +1222,7 @@ class Scheduler(LRScheduler):
         from cadence.plot import curve, panels
 
         self._catch_up()
+        horizon = self.horizon if self._time is None else self.horizon.counting(self._time.expected)
         drawn = {}
         for name in [*self._given, *self._others] if key is None else [key]:
             curves: dict[tuple[Schedule, float], list[str]] = {}
@@ -1130,21 +1231,31 @@ class Scheduler(LRScheduler):
                 label = name
                 if name in self._given:
                     label = slot.group(self._binding.groups).get("name", f"group {i}")
-                curves.setdefault((slot.plan, slot.base), []).append(label)
+                plan = slot.plan if self._time is None else slot.given
+                curves.setdefault((plan, slot.base), []).append(label)
             alone = len(curves) == 1
             drawn[name] = [
-                curve(plan, self.horizon, base, label=None if alone else ", ".join(labels))
+                curve(plan, horizon, base, label=None if alone else ", ".join(labels))
                 for (plan, base), labels in curves.items()
             ]
-        return panels(drawn, mark=self._step, **options)
+        axes = panels(drawn, mark=self._step, **options)
+        if self._time is not None:
+            axes[-1].set_xlabel("step, at the pace up to now for the rest of the time")
+        return axes
 
     def __repr__(self) -> str:
-        plans = ", ".join(
-            f"{key}={' | '.join(dict.fromkeys(repr(slot.plan) for slot in self._ordered(key)))}"
+        timed = self._time is not None  # its plans are laid out on an axis that nobody asked for
+        shown = {
+            key: dict.fromkeys(
+                repr(slot.given if timed else slot.plan) for slot in self._ordered(key)
+            )
             for key in self._given
-        )
+        }
+        plans = ", ".join(f"{key}={' | '.join(texts)}" for key, texts in shown.items())
         names = ", ".join(type(optimizer).__name__ for optimizer in self.optimizers)
         end = "" if self._end == math.inf else f"/{self._end:g}"
+        if self._time is not None:
+            end = f", {self._time.elapsed:.0f} s of {self._time.budget:.0f} s"
         return f"Scheduler({names}, {plans}, step={self._step}{end})"
 
     # State.
@@ -1175,6 +1286,7 @@ class Scheduler(LRScheduler):
             "feedback": {"controller": self._controller(), "state": copy.deepcopy(self._judged)},
             "decisions": stored(self._decisions),
             "adjustments": stored(self._adjustments),
+            "time": [] if self._time is None else self._time.state(),
         }
 
     def _controller(self) -> str | None:
@@ -1226,8 +1338,10 @@ class Scheduler(LRScheduler):
         others = {slot.key: slot for slot in slots if slot.key in self._others}
         slots = [slot for slot in slots if slot.key in self._given]
         end = saved.revisions[-1].total_steps if saved.revisions else None
-        end = self._find_end([*slots, *others.values()], horizon) if end is None else end
-        at = self._plan_step(saved.step, end)
+        time = saved.watch
+        axis = horizon if time is None else self._axis
+        end = self._find_end([*slots, *others.values()], axis) if end is None else end
+        at = self._plan_step(saved.step, end) if time is None else time.place
         values = [others[name].at(at) for name in self._others]
         self._bind(slots, at)
         # From here on nothing can fail but a setter, and that when all else is done.
@@ -1236,6 +1350,7 @@ class Scheduler(LRScheduler):
             self._others[name] = self._others[name]._replace(slot=slot)
         self._step, self._end, self._revisions = saved.step, end, saved.revisions
         self._first_horizon = self.horizon = horizon
+        self._axis, self._time = axis, time
         if saved.revisions:
             self._set_length(saved.revisions[-1].total_steps)
         if saved.judged is not None:
@@ -1272,7 +1387,16 @@ class Scheduler(LRScheduler):
     def __getstate__(self) -> dict[str, Any]:
         self._binding.note()
         self._ticks = self._step
-        own = ("_binding", "_advance", "_lists", "_list", "_updates", "_pace", "_passing")
+        own = (
+            "_binding",
+            "_advance",
+            "_lists",
+            "_list",
+            "_updates",
+            "_pace",
+            "_passing",
+            "_coming",
+        )
         kept = {name: value for name, value in self.__dict__.items() if name not in own}
         done = self._updates.done
         return {
@@ -1308,7 +1432,7 @@ def _has_multiples(slot: Slot) -> bool:
     return any(callable(piece.p) or piece.p for piece in slot.plan.compiled(slot.base).pieces)
 
 
-def _scaled(slot: Slot, at: int, value: float, limited: float, factor: float) -> float:
+def _scaled(slot: Slot, at: float, value: float, limited: float, factor: float) -> float:
     """The base times a factor, or as far as a limit of the value at a step lets it go."""
     p, q = slot.terms(at)
     if limited == value * factor or p == 0.0:

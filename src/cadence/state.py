@@ -19,6 +19,7 @@ from cadence.horizon import Horizon
 from cadence.revisions import Revision
 from cadence.schedule import Schedule
 from cadence.text import parse
+from cadence.walltime import Watch
 
 if TYPE_CHECKING:
     from cadence.scheduler import Scheduler
@@ -40,13 +41,15 @@ T = TypeVar("T", bound=tuple)
 VERSION = 2
 WHERE = "Scheduler.load_state_dict"
 
-HORIZON = ("total_steps", "steps_per_epoch", "samples_per_step", "tokens_per_step")
+HORIZON = ("total_steps", "steps_per_epoch", "samples_per_step", "tokens_per_step", "wall_time")
 STATE = (
     "version", "clock", "step", "round", "groups", "horizon", "plans", "bases", "own",
-    "also", "revisions", "feedback", "decisions", "adjustments",
+    "also", "revisions", "feedback", "decisions", "adjustments", "time",
 )  # fmt: skip
 KINDS: dict[str, Any] = {
-    **dict.fromkeys(("round", "groups", "revisions", "decisions", "adjustments"), (list, tuple)),
+    **dict.fromkeys(
+        ("round", "groups", "revisions", "decisions", "adjustments", "time"), (list, tuple)
+    ),
     **dict.fromkeys(("horizon", "plans", "bases", "own", "also", "feedback"), Mapping),
 }
 
@@ -103,13 +106,15 @@ def read_state(state: Any) -> Mapping[str, Any]:
     if state["version"] == 1:
         # Nothing but the step and the bases could change then.
         state = {
-            **dict.fromkeys(("round", "revisions", "decisions", "adjustments"), ()),
+            **dict.fromkeys(("round", "revisions", "decisions", "adjustments", "time"), ()),
             "also": {},
             "own": state.get("bases"),
             "feedback": {"controller": None, "state": {}},
             **state,
             "version": VERSION,
         }
+        if isinstance(state.get("horizon"), Mapping):
+            state["horizon"] = {"wall_time": None, **state["horizon"]}
     if state["version"] != VERSION:
         raise MismatchError(
             f"{WHERE}: the state's version must be {VERSION} (got "
@@ -179,6 +184,10 @@ class Saved:
     feedback: str | None = None
     judged: dict[str, Any] | None = None
     """The state of the feedback, where that is the scheduler's own."""
+    axis: Horizon = field(default_factory=Horizon)
+    """What the state's plans are resolved against."""
+    watch: Watch | None = None
+    """Of a run of a given time, how far it was."""
     ours: list[Slot] = field(default_factory=list)
     """The slots with the state's bases and the scheduler's own plans."""
     theirs: list[Slot] = field(default_factory=list)
@@ -199,6 +208,9 @@ class Saved:
             adjustments=_entries("adjustments", Adjustment, state["adjustments"]),
             feedback=state["feedback"]["controller"],
         )
+        saved.axis = saved.horizon if saved.horizon.wall_time is None else scheduler._axis
+        if scheduler._time is not None:
+            saved._resume(state["time"], scheduler)
         if scheduler.feedback is not None and saved.feedback == scheduler._controller():
             judged = state["feedback"]["state"]
             found = judged if isinstance(judged, Mapping) else {}
@@ -207,6 +219,7 @@ class Saved:
         for name, theirs, ours in (
             ("clock", saved.clock, scheduler.clock),
             ("total_steps", saved.horizon.total_steps, scheduler._first_horizon.total_steps),
+            ("wall_time", saved.horizon.wall_time, scheduler._first_horizon.wall_time),
         ):
             if theirs != ours:
                 saved.differences.append(f"  {name}: checkpoint {theirs!r}, constructor {ours!r}")
@@ -241,13 +254,31 @@ class Saved:
                 saved.theirs.append(replace(ours, given=given, plan=plan))
         return saved
 
+    def _resume(self, state: Sequence[Any], scheduler: Scheduler) -> None:
+        """Set a watch to the time of the state."""
+        watch, timed = scheduler._time, self.horizon.wall_time
+        if timed is None:
+            raise MismatchError(
+                f"{WHERE}: the state must be of a run of a given time, as the scheduler's is "
+                "(it counts steps)"
+            )
+        assert watch is not None
+        if scheduler.on_mismatch == "checkpoint":
+            watch = replace(watch, budget=timed)
+        try:
+            self.watch = watch.resumed(state)
+        except (TypeError, ValueError):
+            raise MismatchError(
+                f"{WHERE}: the state's 'time' must hold the numbers of a watch (got {state!r})"
+            ) from None
+
     def _compare(self, slot: Slot, text: str, label: str) -> tuple[Schedule, Schedule]:
         """The plan of the text, as given and resolved; a difference is noted."""
         ours = repr(slot.given)
         plans = None
         try:
             given = slot.given if text == ours else parse(text)
-            plans = given, given.resolve(self.horizon)
+            plans = given, given.resolve(self.axis)
         except (ArgumentError, UnresolvedError):
             self.unreadable.append(text)
         if plans is not None and plans[1] == slot.plan:
@@ -261,10 +292,10 @@ class Saved:
             f"    constructor: {ours}",
         ]
         if plans is not None:
-            theirs = plans[1](self.step, slot.base)
+            at = self.step if self.watch is None else self.watch.place
             self.differences.append(
-                f"    at step {self.step}: {theirs:.6g} by the checkpoint's plan, "
-                f"{slot.at(self.step):.6g} by the constructor's"
+                f"    at step {self.step}: {plans[1](at, slot.base):.6g} by the checkpoint's plan, "
+                f"{slot.at(at):.6g} by the constructor's"
             )
         return plans or (slot.given, slot.plan)
 
@@ -274,6 +305,17 @@ class Saved:
             raise MismatchError(
                 f"{WHERE}: the checkpoint's feedback cannot be taken from it; give the scheduler "
                 f"feedback={self.feedback}, or on_mismatch='constructor'"
+            )
+        timed = self.horizon.wall_time is not None
+        if timed and any(a.plan != b.plan for a, b in zip(self.ours, self.theirs, strict=True)):
+            raise MismatchError(
+                f"{WHERE}: another plan cannot be taken from a run of a given time; give the "
+                "scheduler the checkpoint's plans, or on_mismatch='constructor'"
+            )
+        if timed and scheduler._time is None:
+            raise MismatchError(
+                f"{WHERE}: the checkpoint's run has a given time; give the scheduler "
+                f"Horizon(wall_time={self.horizon.wall_time:g}), or on_mismatch='constructor'"
             )
         if scheduler._following and self.clock == "epoch":
             raise MismatchError(
