@@ -50,7 +50,7 @@ LATE = {
     ("schedule", "Schedule.part", "algebra"),
     ("schedule", "Schedule.plot", "plot"),
     ("schedule", "Schedule._repr_html_", "plot"),
-    ("scheduler", "Scheduler.plot", "plot"),
+    ("scheduler", "Asked.plot", "plot"),
     ("revisions", "Change.plot", "plot"),
 }
 

@@ -10,7 +10,7 @@ import torch
 from cadence.binding import Binding, Slot
 
 if TYPE_CHECKING:
-    from cadence.scheduler import Scheduler
+    from cadence.scheduler._bound import Bound
 
 __all__ = ["OWNERS", "Owner"]
 
@@ -18,7 +18,7 @@ __all__ = ["OWNERS", "Owner"]
 class Owner(NamedTuple):
     """Who writes a hyperparameter of an optimizer, kept beside the optimizer."""
 
-    scheduler: weakref.ref[Scheduler]
+    scheduler: weakref.ref[Bound]
     binding: Binding
     number: int
 

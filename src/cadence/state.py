@@ -22,7 +22,7 @@ from cadence.text import parse
 from cadence.walltime import Watch
 
 if TYPE_CHECKING:
-    from cadence.scheduler import Scheduler
+    from cadence.scheduler._bound import Bound
 
 __all__ = [
     "VERSION",
@@ -196,7 +196,7 @@ class Saved:
     differences: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, state: Mapping[str, Any], slots: Sequence[Slot], scheduler: Scheduler) -> Saved:
+    def read(cls, state: Mapping[str, Any], slots: Sequence[Slot], scheduler: Bound) -> Saved:
         known = dict(state["horizon"])
         saved = cls(
             step=_checks.whole(WHERE, "step", state["step"]),
@@ -254,7 +254,7 @@ class Saved:
                 saved.theirs.append(replace(ours, given=given, plan=plan))
         return saved
 
-    def _resume(self, state: Sequence[Any], scheduler: Scheduler) -> None:
+    def _resume(self, state: Sequence[Any], scheduler: Bound) -> None:
         """Set a watch to the time of the state."""
         watch, timed = scheduler._time, self.horizon.wall_time
         if timed is None:
@@ -299,7 +299,7 @@ class Saved:
             )
         return plans or (slot.given, slot.plan)
 
-    def require(self, scheduler: Scheduler) -> None:
+    def require(self, scheduler: Bound) -> None:
         """Raise where what the checkpoint was made by cannot be taken up by the scheduler."""
         if self.judged is None and self.feedback != scheduler._controller():
             raise MismatchError(
