@@ -3,7 +3,12 @@
 import copy
 import json
 import math
+import os
 import pickle
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import torch
@@ -332,3 +337,43 @@ def test_the_picture_is_of_the_time(clock):
     update(scheduler)
     (axes,) = scheduler.plot()
     assert "time" in axes.get_xlabel()
+
+
+def run_of_a_process(folder):
+    """Train in one of several processes, whose watches go at different speeds; print the rates."""
+    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    walltime.TIMER = clock = Clock()
+    store = torch.distributed.FileStore(str(Path(folder) / f"store{world}"), world)
+    torch.distributed.init_process_group(
+        "gloo", store=store, rank=rank, world_size=world, timeout=timedelta(seconds=60)
+    )
+    scheduler = timed(WSD)
+    used = trained(scheduler, clock, take=lambda n: (1 + rank) * (1.0 + 0.1 * (n % 7)))
+    torch.distributed.destroy_process_group()
+    sys.stdout.write(json.dumps([rate for rate, _ in used]))
+
+
+@pytest.mark.slow
+def test_all_processes_go_by_the_watch_of_the_first(tmp_path):
+    found = {}
+    for world in (1, 2):
+        processes = [
+            subprocess.Popen(
+                [sys.executable, __file__, str(tmp_path)],
+                env={
+                    **os.environ,
+                    "RANK": str(rank),
+                    "WORLD_SIZE": str(world),
+                    "OMP_NUM_THREADS": "1",
+                },
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(world)
+        ]
+        found[world] = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+    assert found[2] == found[1] * 2
+
+
+if __name__ == "__main__":
+    run_of_a_process(sys.argv[1])
