@@ -180,14 +180,17 @@ class _Table:
         self.clock = tensor([0], torch.int64)
         self.bases = tensor([slot.base for slot in slots])
         self.columns = tensor(columns, torch.int64)
-        if old is not None and len(old.slots) == len(slots):
-            self.clock = old.clock
-            self.bases, self.columns = old.bases.copy_(self.bases), old.columns.copy_(self.columns)
-            if (self.plans, self.rows) == (old.plans, old.rows):
-                self.p, self.q = old.p, old.q
-                return
-        else:  # other groups: the optimizer's own step is another one, too
-            old = None
+        if old is not None and len(old.slots) != len(slots):
+            old = None  # other groups: the optimizer's own step is another one, too
+        if old is not None and (self.plans, self.rows) == (old.plans, old.rows):
+            self.p, self.q = old.p, old.q
+        else:
+            self._evaluate(list(programs.values()))
+        # From here on nothing can fail that would leave the old table half written.
+        if old is not None:
+            self._move_into(old)
+
+    def _evaluate(self, programs: list[Program]) -> None:
         cells = self.rows * len(programs)
         if cells > MOST:
             raise ArgumentError(
@@ -196,17 +199,21 @@ class _Table:
             )
         steps = np.arange(self.rows, dtype=np.float64)
         self.p, self.q = (
-            tensor(_columns([program.term(name) for program in programs.values()], steps))
+            torch.as_tensor(
+                _columns([program.term(name) for program in programs], steps), device=self.device
+            )
             for name in ("p", "q")
         )
         for i, (_, base) in enumerate(self.plans):
             if base == 0.0:  # a multiple of nothing, even if it has grown to infinity
                 self.p[:, i] = 0.0
-        if old is not None:
-            self._move_into(old)
 
     def _move_into(self, old: _Table) -> None:
         """Take the old table's place."""
+        self.clock = old.clock
+        self.bases, self.columns = old.bases.copy_(self.bases), old.columns.copy_(self.columns)
+        if self.p is old.p:
+            return
         (rows, width), (room, most) = self.p.shape, old.p.shape
         if rows > room or width > most or (self.repeats and rows != room):
             warn(
