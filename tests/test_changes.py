@@ -126,37 +126,6 @@ def test_a_floor_holds_at_every_base():
         assert held(scheduler.optimizer) == [expected, 0.1 * expected]
 
 
-@pytest.mark.parametrize("bases", [[1.0], [0.1, 3e-4], [0.5, 1e-2, 2.0]], ids=len)
-@settings(max_examples=60)
-@given(data=st.data())
-def test_plateau_through_the_scheduler_is_torchs(bases, data):
-    """On a constant plan, and resumed through JSON each time, every rate is torch's."""
-    options = {
-        "mode": data.draw(st.sampled_from(["min", "max"])),
-        "factor": data.draw(st.sampled_from([0.1, 0.5, 0.7])),
-        "patience": data.draw(st.integers(0, 2)),
-        "cooldown": data.draw(st.integers(0, 2)),
-    }
-    floor = data.draw(st.sampled_from([0.0, 0.03]))
-    metrics = data.draw(st.lists(st.integers(0, 8).map(float), min_size=1, max_size=25))
-
-    def build():
-        feedback = Plateau(**options, floor=absolute(floor))
-        return Scheduler(sgd(*bases), lr=cd.Constant(1), feedback=feedback)
-
-    optimizer = sgd(*bases)
-    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **options, min_lr=floor)
-    ours = build()
-    for metric in metrics:
-        theirs.step(metric)
-        tick(ours, metric)
-        resumed = build()
-        resumed.load_state_dict(through_json(ours.state_dict()))
-        assert held(resumed.optimizer) == held(ours.optimizer)
-        assert held(ours.optimizer) == pytest.approx(held(optimizer), rel=1e-14)
-        ours = resumed
-
-
 def test_warm_up_then_plateau_then_floor():
     """Feedback composes with a plan: the warm-up is the plan's, the cuts are the feedback's."""
     plateau = Plateau(patience=1, factor=0.5, floor=0.25)

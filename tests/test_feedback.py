@@ -1,10 +1,12 @@
 """Controllers: torch's decisions, the laws of a pure fold, and what each kind promises."""
 
 import copy
+import itertools
 import json
 import math
 import pickle
 import statistics
+from collections import Counter
 from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
@@ -13,9 +15,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cadence import absolute
+from cadence import Constant, Scheduler, absolute
 from cadence.errors import ArgumentError
 from cadence.feedback import Controller, Greedy, Plateau, SpikeGuard
+from optimizers import held, sgd
 
 CONTROLLERS = [
     Plateau(patience=2),
@@ -58,14 +61,13 @@ def rates(controller, metrics, base=1.0):
 
 # Plateau is torch's ReduceLROnPlateau.
 
+MODES = list(itertools.product(["min", "max"], ["rel", "abs"]))
+
 
 @st.composite
-def plateaus(draw):
+def plateaus(draw, modes=tuple(MODES)):
     """Arguments for torch's class, the controller that they mean, bases, and metrics."""
-    mode, threshold_mode = (
-        draw(st.sampled_from(["min", "max"])),
-        draw(st.sampled_from(["rel", "abs"])),
-    )
+    mode, threshold_mode = draw(st.sampled_from(modes))
     shared = {
         "mode": mode,
         "threshold_mode": threshold_mode,
@@ -83,49 +85,109 @@ def plateaus(draw):
         lowest, floor = [floor] * len(bases), absolute(floor)
     else:
         lowest = [floor * base for base in bases]
-    any_metric = st.integers(-12, 12).map(lambda k: k / 4) | st.floats(allow_nan=True)
-    metrics = draw(st.lists(any_metric, min_size=1, max_size=60))
+    any_metric = (
+        st.integers(-12, 12).map(lambda k: k / 4)
+        | st.floats()
+        | st.sampled_from([math.nan, math.inf, -math.inf])
+    )
+    metrics = draw(st.lists(any_metric, min_size=8, max_size=60))
     return shared | {"min_lr": lowest}, Plateau(**shared, floor=floor, nan="bad"), bases, metrics
 
 
-def agrees_with_torch(case):
-    """Every rate after every metric is torch's to the last bit, the state sent through JSON."""
-    arguments, plateau, bases, metrics = case
-    optimizer = torch.optim.SGD(
-        [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": base} for base in bases]
-    )
-    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **arguments)
+def alone(plateau, bases, metrics):
+    """Rates and state after each metric, under the controller by itself."""
     held, state = bases, plateau.start()
     for metric in metrics:
-        theirs.step(metric)
         state, factor = plateau.update(through_json(state), metric)
         held = [plateau.limited(rate, factor, base) for rate, base in zip(held, bases, strict=True)]
-        assert held == [group["lr"] for group in optimizer.param_groups]
+        yield held, state
+
+
+def bound(plateau, bases, metrics):
+    """The same within a scheduler, of which after each metric another one takes over."""
+
+    def build():
+        return Scheduler(sgd(*bases), lr=Constant(1), feedback=plateau)
+
+    scheduler = build()
+    for metric in metrics:
+        scheduler.optimizer.step()
+        scheduler.step(metric)
+        state = through_json(scheduler.state_dict())
+        yield scheduler.get_last_lr(), state["feedback"]["state"]
+        scheduler = build()
+        scheduler.load_state_dict(state)
+
+
+either_way = pytest.mark.parametrize("way", [alone, bound], ids=lambda way: way.__name__)
+
+
+def agrees_with_torch(case, way=alone):
+    """Every rate after every metric is torch's to the last bit, the state sent through JSON."""
+    arguments, plateau, bases, metrics = case
+    optimizer = sgd(*bases)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **arguments)
+    for metric, (rates, state) in zip(metrics, way(plateau, bases, metrics), strict=True):
+        theirs.step(metric)
+        assert rates == held(optimizer)
         assert state["bad"] == theirs.num_bad_epochs
         assert state["cooldown"] == theirs.cooldown_counter
 
 
-@given(plateaus())
-def test_plateau_decides_as_torch_does(case):
+@either_way
+@given(case=plateaus())
+def test_plateau_decides_as_torch_does(way, case):
     """In random runs of every mode, with several groups."""
-    agrees_with_torch(case)
+    agrees_with_torch(case, way)
 
 
 @pytest.mark.slow
-@settings(max_examples=1000)
-@given(plateaus())
-def test_plateau_decides_as_torch_does_in_1000_runs(case):
-    """The same law, over many more runs."""
-    agrees_with_torch(case)
+@either_way
+@pytest.mark.parametrize("mode", MODES, ids=" ".join)
+@settings(max_examples=250)
+@given(data=st.data())
+def test_plateau_decides_as_torch_does_in_1000_runs(mode, way, data):
+    """The same law, over many more runs, a quarter of them in each mode."""
+    agrees_with_torch(data.draw(plateaus([mode])), way)
+
+
+def test_the_runs_are_of_every_kind():
+    """The law above is put, in every mode, to all that a plateau does and all that it is told."""
+    seen = Counter()
+
+    @settings(max_examples=400)
+    @given(plateaus())
+    def look(case):
+        arguments, plateau, bases, metrics = case
+        mode = arguments["mode"], arguments["threshold_mode"]
+        kinds = {"nan" for metric in metrics if math.isnan(metric)}
+        kinds |= {"infinite" for metric in metrics if math.isinf(metric)}
+        rates, state = bases, plateau.start()
+        for metric in metrics:
+            kinds |= {"cooling down" for _ in range(state["cooldown"])}
+            state, factor = plateau.update(state, metric)
+            after = [plateau.limited(r, factor, b) for r, b in zip(rates, bases, strict=True)]
+            for old, new, lowest in zip(rates, after, arguments["min_lr"], strict=True):
+                if factor < 1:
+                    left = "left out" if new > lowest else "at the floor"
+                    kinds.add("lowered" if new == old * factor else left)
+            rates = after
+        seen.update((mode, kind) for kind in kinds)
+
+    look()
+    kinds = ["nan", "infinite", "cooling down", "lowered", "left out", "at the floor"]
+    for one in itertools.product(MODES, kinds):
+        assert seen[one] >= 5, one
 
 
 def test_another_patience_is_noticed():
     """The law above can fail: a controller that waits longer does not agree."""
     shared = {"patience": 1, "threshold": 0.0}
     case = shared | {"min_lr": [0.0]}, Plateau(**shared), [0.1], [1.0, 2.0, 2.0, 2.0, 2.0]
-    agrees_with_torch(case)
-    with pytest.raises(AssertionError):
-        agrees_with_torch((case[0], replace(case[1], patience=2), *case[2:]))
+    for way in (alone, bound):
+        agrees_with_torch(case, way)
+        with pytest.raises(AssertionError):
+            agrees_with_torch((case[0], replace(case[1], patience=2), *case[2:]), way)
 
 
 # What else Plateau promises.
