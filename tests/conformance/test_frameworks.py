@@ -715,8 +715,8 @@ SHARED = [
 RUNS = list(itertools.product(SHARED, (False, True)))
 
 
-def rank_of_two(rank, folder):
-    """One of two processes, which share each update; it writes what it saw to a file."""
+def join(rank, folder):
+    """Make this process one of two."""
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -726,11 +726,16 @@ def rank_of_two(rank, folder):
         "ACCELERATE_USE_CPU": "true",
         "GLOO_SOCKET_IFNAME": "lo",
     }
-    from accelerate import DataLoaderConfiguration
-
     torch.set_num_threads(1)
     meeting = f"file://{folder / 'meeting'}"
     torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+
+
+def rank_of_two(rank, folder):
+    """One of two processes, which share each update; it writes what it saw to a file."""
+    join(rank, folder)
+    from accelerate import DataLoaderConfiguration
+
     saw = []
     for (i, (make, split)), library in itertools.product(enumerate(RUNS), (TORCH, CADENCE)):
         once = functools.partial(
