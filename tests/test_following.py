@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 import cadence as cd
 from cadence import Horizon, Scheduler
@@ -101,6 +102,48 @@ def test_updates_that_amp_skips_are_no_ticks(fused):
         assert torch.equal(before, parameter) == bad
         assert scheduler.last_epoch == updates
         assert held(optimizer) == [cd.Linear(100)(updates)]
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float64], ids=["float", "tensor"])
+@pytest.mark.parametrize("plan", [cd.Linear(), cd.Constant(0.5), cd.Warmup(4, start=0)], ids=repr)
+@pytest.mark.parametrize("stateless", [False, True], ids=["adamw", "sgd"])
+def test_a_rehearsal_of_a_distributed_checkpoint_is_no_update(dtype, plan, stateless):
+    """To create a fresh optimizer's state, torch steps it with rates of 0: nothing has happened.
+
+    It does so on saving and on loading; an optimizer without state is fresh every time.
+    """
+
+    def build():
+        net = torch.nn.Linear(3, 1)
+        rate = 1.0 if dtype is None else torch.tensor(1.0, dtype=dtype)
+        options = {"lr": rate, "foreach": False}
+        kind = torch.optim.SGD if stateless else torch.optim.AdamW
+        optimizer = kind(net.parameters(), **options)
+        return net, optimizer, Scheduler(optimizer, lr=plan, total_steps=100).follow()
+
+    def update(net, optimizer):
+        net(torch.ones(2, 3)).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    net, optimizer, scheduler = build()
+    for clock in range(5):
+        saved = get_state_dict(net, optimizer)
+        assert scheduler.last_epoch == clock
+        assert held(optimizer) == [plan.resolve(100)(clock)]
+        update(net, optimizer)
+    state = scheduler.state_dict()
+    assert state["bases"] == build()[2].state_dict()["bases"]
+    for first in ("scheduler", "optimizer"):
+        net, optimizer, resumed = build()
+        if first == "scheduler":
+            resumed.load_state_dict(state)
+        set_state_dict(net, optimizer, model_state_dict=saved[0], optim_state_dict=saved[1])
+        if first == "optimizer":
+            resumed.load_state_dict(state)
+        assert resumed.state_dict() == state
+        update(net, optimizer)
+        assert held(optimizer) == [plan.resolve(100)(6)]
 
 
 def test_a_device_is_not_waited_for_without_need():

@@ -8,6 +8,7 @@ are counted, so that a scheduler can follow them or can say that it is stepped a
 from __future__ import annotations
 
 import math
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -69,7 +70,7 @@ class Updates:
     @_untraced
     def _count(self, index: int, optimizer: Optimizer, *_: object) -> None:
         self.seen = True
-        if self.exact and _skipped(optimizer):
+        if self.exact and (_skipped(optimizer) or _rehearsed(optimizer)):
             return
         self._waiting.discard(index)
         if self._waiting:
@@ -119,6 +120,21 @@ def _skipped(optimizer: Any) -> bool:
     """Whether AMP has found infinite gradients: a fused optimizer's step is called all the same."""
     found = getattr(optimizer, "found_inf", None)
     return found is not None and bool(found)
+
+
+def _rehearsed(optimizer: Any) -> bool:
+    """Whether torch only lets a fresh optimizer create its state, for a distributed checkpoint.
+
+    It makes an update for that, with rates of 0 which it takes back. The caller's name tells, and
+    not the gradients, though they are 0: each process has others, and all have to agree.
+    """
+    rate = optimizer.param_groups[0].get("lr")
+    if isinstance(rate, float) and rate != 0.0:
+        return False
+    frame = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "_init_optim_state":
+        frame = frame.f_back
+    return frame is not None
 
 
 def finite(optimizer: Optimizer) -> bool:
