@@ -82,19 +82,28 @@ def test_accumulation_ends_where_the_plan_ends(accumulate):
     assert held(optimizer) == [0.0]
 
 
-@pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])
-def test_updates_that_amp_skips_are_no_ticks(fused):
+fused_or_not = pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])
+
+
+@fused_or_not
+@pytest.mark.parametrize("clip", [False, True], ids=["", "clipped"])
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "Adagrad"])
+def test_updates_that_amp_skips_are_no_ticks(kind, fused, clip):
     """An infinite gradient is no update, also where a fused optimizer is called all the same."""
     parameter = torch.nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.AdamW([parameter], lr=1.0, fused=fused)
+    optimizer = getattr(torch.optim, kind)([parameter], lr=1.0, fused=fused)
     scheduler = linear(optimizer).follow()
     scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=3)
     updates = 0
     for step in range(12):
         bad = step in (0, 3, 4, 9)
         before = parameter.detach().clone()
-        loss = (parameter * (float("inf") if bad else 1.0)).sum()
-        scaler.scale(loss).backward()
+        for micro_batch in range(2):
+            loss = (parameter * (float("inf") if bad and micro_batch else 1.0)).sum()
+            scaler.scale(loss).backward()
+        if clip:
+            scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_([parameter], 1.0)
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
@@ -102,6 +111,101 @@ def test_updates_that_amp_skips_are_no_ticks(fused):
         assert torch.equal(before, parameter) == bad
         assert scheduler.last_epoch == updates
         assert held(optimizer) == [cd.Linear(100)(updates)]
+
+
+@fused_or_not
+def test_amp_skips_one_side_of_a_round(fused):
+    """A round is done when each has really made an update, though one scaler serves them both."""
+    parameters = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
+    both = [torch.optim.AdamW([p], lr=1.0, fused=fused) for p in parameters]
+    scheduler = Scheduler(both, lr=cd.Linear(100)).follow()
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    made = [0, 0]
+    clocks = []
+    for bad in [(), (0,), (1,), (), (0, 1), (0,), (0,), (), (1,), ()]:
+        for i, (parameter, optimizer) in enumerate(zip(parameters, both, strict=True)):
+            scaler.scale((parameter * (float("inf") if i in bad else 1.0)).sum()).backward()
+            scaler.step(optimizer)
+            optimizer.zero_grad()
+            made[i] += i not in bad
+        scaler.update()
+        clocks.append(scheduler.last_epoch)
+    # An update of one side alone leaves the round open for the other.
+    assert clocks == [1, 1, 2, 3, 3, 3, 3, 4, 5, 6]
+    assert made == [6, 7]
+
+
+def test_each_side_of_a_gan_has_a_clock_of_its_own():
+    """Two schedulers count the updates of their own optimizers, saved at any point of a round."""
+
+    def build():
+        critic, generator = sgd(1.0), adamw(0.5)
+        for_critic = Scheduler(critic, lr=cd.Linear(40)).follow()
+        return for_critic, Scheduler(generator, lr=cd.Cosine(10)).follow()
+
+    pair = build()
+    for update in range(1, 31):
+        critic, generator = pair
+        critic.optimizer.step()
+        if update % 3 == 0:
+            generator.optimizer.step()
+        assert (critic.last_epoch, generator.last_epoch) == (update, update // 3)
+        assert held(critic.optimizer) == [cd.Linear(40)(update)]
+        assert held(generator.optimizer) == [cd.Cosine(10)(update // 3, 0.5)]
+        if update % 5 == 0:
+            states = [side.state_dict() for side in pair]
+            pair = build()
+            for side, state in zip(pair, states, strict=True):
+                side.load_state_dict(state)
+
+
+def test_two_followers_of_one_optimizer():
+    """Schedulers of different values of one optimizer each tick once for each of its updates."""
+    optimizer = adamw(1.0, weight_decay=0.2)
+    first = Scheduler(optimizer, lr=cd.Linear(10)).follow()
+    second = Scheduler(optimizer, weight_decay=cd.Cosine(10)).follow()
+    for update in range(1, 8):
+        optimizer.step()
+        assert (first.last_epoch, second.last_epoch) == (update, update)
+        assert held(optimizer, "weight_decay") == [cd.Cosine(10)(update, 0.2)]
+
+
+def test_a_step_that_evaluates_often_is_one_update():
+    """An optimizer with a closure may call the model many times; its step is one tick."""
+    parameter = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
+    optimizer = torch.optim.LBFGS([parameter], lr=0.5, max_iter=5)
+    scheduler = Scheduler(optimizer, lr=cd.Linear(10)).follow()
+    calls = []
+
+    def closure():
+        calls.append(scheduler.last_epoch)
+        optimizer.zero_grad()
+        loss = parameter.pow(4).sum()
+        loss.backward()
+        return loss
+
+    for update in range(3):
+        optimizer.step(closure)
+        assert held(optimizer) == [cd.Linear(10)(update + 1, 0.5)]
+    assert calls.count(0) == calls.count(2) == 5
+
+
+def test_optimizers_that_step_in_the_backward_pass():
+    """One optimizer for each parameter, stepped as soon as its gradient is there: one tick."""
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 1))
+    each = {p: torch.optim.SGD([p], lr=0.1) for p in net.parameters()}
+    scheduler = Scheduler(each.values(), lr=cd.Linear(10)).follow()
+
+    def step(parameter):
+        each[parameter].step()
+        each[parameter].zero_grad()
+
+    for parameter in each:
+        parameter.register_post_accumulate_grad_hook(step)
+    for update in range(1, 8):
+        net(torch.ones(2, 3)).sum().backward()
+        assert scheduler.last_epoch == update
+        assert {held(one)[0] for one in each.values()} == {cd.Linear(10)(update, 0.1)}
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float64], ids=["float", "tensor"])

@@ -695,6 +695,44 @@ def test_a_wrapped_optimizer():
     assert held(optimizer) == [0.4]
 
 
+class Lookahead(torch.optim.Optimizer):
+    """A wrapper with hooks of its own, as people write them; it shares the groups."""
+
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+        super().__init__(optimizer.param_groups, optimizer.defaults)
+        self.param_groups = optimizer.param_groups
+        self.slow = [p.detach().clone() for group in self.param_groups for p in group["params"]]
+
+    def step(self):
+        self.optimizer.step()
+        fast = [p for group in self.param_groups for p in group["params"]]
+        for slow, quick in zip(self.slow, fast, strict=True):
+            slow.lerp_(quick.detach(), 0.5)
+            quick.data.copy_(slow)
+
+
+WRAPPERS = {
+    "twice": lambda optimizer: Wrapper(Wrapper(optimizer)),
+    "hooks": Lookahead,
+    "hooks within": lambda optimizer: Wrapper(Lookahead(optimizer)),
+    "hooks around": lambda optimizer: Lookahead(Wrapper(optimizer)),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+def test_an_update_of_a_wrapped_optimizer_is_one_tick(wrap):
+    """However it is wrapped, and whichever of them the scheduler is given."""
+    for outside in (False, True):
+        optimizer = sgd(0.5, 0.25)
+        wrapper = wrap(optimizer)
+        scheduler = Scheduler(wrapper if outside else optimizer, lr=cd.Linear(10)).follow()
+        for update in range(1, 12):
+            wrapper.step()
+            assert scheduler.last_epoch == update
+            assert held(optimizer) == [cd.Linear(10)(update, base) for base in (0.5, 0.25)]
+
+
 class Sealed(Wrapper):
     """A wrapper that does not say what it wraps."""
 

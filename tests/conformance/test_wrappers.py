@@ -1,7 +1,7 @@
-"""A scheduler in Accelerate's wrapper, which steps it once for each process, or for each batch.
+"""Schedulers and optimizers that others wrap: Accelerate's wrapper steps at a pace of its own.
 
-Whatever the wrapper does, a scheduler that follows has the curve of one process; one that does not
-is told of its pace. The runs are real: two processes, whose results the tests read.
+Whatever it does, a scheduler that follows has the curve of one process; one that does not is told
+of its pace. The runs are real: two processes, whose results the tests read.
 """
 
 import itertools
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.peers
 EPOCHS = 8
 PER_EPOCH = 3
 UPDATES = EPOCHS * PER_EPOCH
+RATES = 0.1, 0.02
 PLAN = cd.Warmup("25%") >> cd.Cosine(end=0.1)
 
 CASES = {
@@ -117,7 +118,7 @@ def two(tmp_path_factory):
 def planned(steps):
     """The rates of both groups at steps of the plan."""
     plan = PLAN.resolve(UPDATES)
-    return [[plan(step, base) for base in (0.1, 0.02)] for step in steps]
+    return [[plan(step, base) for base in RATES] for step in steps]
 
 
 @every_case
@@ -165,3 +166,38 @@ def test_who_does_not_follow_is_told_of_the_pace(case, two):
     )
     assert stepped["told"] == ([] if twice else [early]) + [complaint]
     assert two[case]["refused"] == complaint
+
+
+def accelerated(model, optimizer):
+    from accelerate import Accelerator
+
+    reset()
+    accelerator = Accelerator(cpu=True)
+    return accelerator.backward, *accelerator.prepare(model, optimizer)
+
+
+def fabricated(model, optimizer):
+    from lightning.fabric import Fabric
+
+    fabric = Fabric(accelerator="cpu", devices=1)
+    return fabric.backward, *fabric.setup(model, optimizer)
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["inside", "wrapper"])
+@pytest.mark.parametrize("wrap", [accelerated, fabricated])
+def test_a_wrapped_optimizer_is_followed(wrap, early):
+    """Whether the scheduler was given the optimizer before it was wrapped, or the wrapper."""
+    model = Net()
+    optimizer = optimizer_for(model)
+    scheduler = cd.Scheduler(optimizer, lr=PLAN, total_steps=UPDATES).follow() if early else None
+    backward, model, wrapper = wrap(model, optimizer)
+    assert wrapper is not optimizer
+    if scheduler is None:
+        scheduler = cd.Scheduler(wrapper, lr=PLAN, total_steps=UPDATES).follow()
+    seen = record(optimizer)
+    for x, y in batches(UPDATES):
+        backward(model(x, y)["loss"])
+        wrapper.step()
+        wrapper.zero_grad()
+    assert [row[::2] for row in seen] == planned(range(UPDATES))
+    assert [scheduler.get_last_lr()] == planned([UPDATES])
