@@ -70,7 +70,7 @@ class Updates:
     @_untraced
     def _count(self, index: int, optimizer: Optimizer, *_: object) -> None:
         self.seen = True
-        if self.exact and (_skipped(optimizer) or _rehearsed(optimizer)):
+        if _rehearsed(optimizer) or (self.exact and _skipped(optimizer)):
             return
         self._waiting.discard(index)
         if self._waiting:
@@ -122,6 +122,10 @@ def _skipped(optimizer: Any) -> bool:
     return found is not None and bool(found)
 
 
+NEAR = 6
+"""How many frames to look at: two wrappers may lie between the hook and torch's function."""
+
+
 def _rehearsed(optimizer: Any) -> bool:
     """Whether torch only lets a fresh optimizer create its state, for a distributed checkpoint.
 
@@ -132,9 +136,11 @@ def _rehearsed(optimizer: Any) -> bool:
     if isinstance(rate, float) and rate != 0.0:
         return False
     frame = sys._getframe()
-    while frame is not None and frame.f_code.co_name != "_init_optim_state":
+    for _ in range(NEAR):
+        if frame is None or frame.f_code.co_name == "_init_optim_state":
+            return frame is not None
         frame = frame.f_back
-    return frame is not None
+    return False
 
 
 def finite(optimizer: Optimizer) -> bool:
