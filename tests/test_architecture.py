@@ -33,7 +33,7 @@ FLOORS = [
         "scheduler",
     ],
     [
-        *("outline", "explain", "catalogue", "plot"),
+        *("outline", "explain", "catalogue", "plot", "edits", "view", "rules", "check"),
         *("lr_scheduler", "range_finder", "forecast", "compare"),
     ],
     ["dialects", "integrations"],
@@ -48,14 +48,21 @@ LATE = {
     ("schedule", "Schedule.clip", "algebra"),
     ("schedule", "Schedule.repeat", "algebra"),
     ("schedule", "Schedule.part", "algebra"),
+    ("schedule", "Schedule.check", "check"),
     ("schedule", "Schedule.plot", "plot"),
     ("schedule", "Schedule._repr_html_", "plot"),
+    ("scheduler", "Scheduler.__init__", "check"),
     ("scheduler", "Asked.plot", "plot"),
     ("revisions", "Change.plot", "plot"),
 }
 
 # For annotations alone: never executed.
-TYPES_ONLY = {("schedule", "algebra"), ("ownership", "scheduler"), ("state", "scheduler")}
+TYPES_ONLY = {
+    ("schedule", "algebra"),
+    ("schedule", "check"),
+    ("ownership", "scheduler"),
+    ("state", "scheduler"),
+}
 
 # Who may import what is not the standard library nor NumPy while being imported itself.
 OUTSIDE = {

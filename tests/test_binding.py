@@ -315,6 +315,7 @@ def test_every_question_sees_the_change(ask):
     assert held(optimizer) == [PLAN(7, 0.25)] * 2
 
 
+@pytest.mark.filterwarnings("ignore::cadence.errors.ScheduleWarning")  # plans at random
 @settings(max_examples=60)
 @given(resolved(max_depth=2, mixed_clips=False, only_relative=True), st.data())
 def test_the_clock_and_the_others_do_not_feel_a_change(plans, data):

@@ -119,6 +119,7 @@ def runs(draw):
     )
 
 
+@pytest.mark.filterwarnings("ignore::cadence.errors.ScheduleWarning")  # plans at random
 @settings(max_examples=60)
 @given(runs(), st.data())
 def test_a_run_cut_anywhere_goes_on_to_the_bit(run, data):

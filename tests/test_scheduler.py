@@ -55,6 +55,7 @@ def visits(plan, draw):
 # Every step is the plan's value at that step.
 
 
+@pytest.mark.filterwarnings("ignore::cadence.errors.ScheduleWarning")  # plans at random
 @settings(max_examples=150)
 @given(st.data(), resolved(max_depth=3), BASES)
 def test_floats_are_the_plan_to_the_bit(data, plans, bases):
@@ -72,6 +73,7 @@ def test_floats_are_the_plan_to_the_bit(data, plans, bases):
             scheduler.step()
 
 
+@pytest.mark.filterwarnings("ignore::cadence.errors.ScheduleWarning")  # plans at random
 @pytest.mark.parametrize(
     "dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str
 )
@@ -398,6 +400,7 @@ def test_step_takes_no_metric():
     assert held(optimizer) == [0.5]
 
 
+@pytest.mark.filterwarnings("ignore::cadence.errors.ScheduleWarning")  # plans at random
 @settings(max_examples=60)
 @given(resolved(max_depth=3), st.lists(st.integers(0, 400), min_size=1, max_size=6), st.data())
 def test_seek_equals_single_steps(plans, targets, data):

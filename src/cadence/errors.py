@@ -17,7 +17,8 @@
     ├── ExternalChangeWarning               a foreign change was adopted or overridden
     ├── TakeoverWarning                     a second scheduler was built on one optimizer
     ├── CallOrderWarning                    the scheduler was stepped before the optimizer
-    └── PaceWarning                         the clock runs at another pace than the updates
+    ├── PaceWarning                         the clock runs at another pace than the updates
+    └── ScheduleWarning                     a scheduler was built on a plan that cannot be meant
 """
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "PaceWarning",
     "ParseError",
     "PastEndError",
+    "ScheduleWarning",
     "SupersededError",
     "TakeoverWarning",
     "UnresolvedError",
@@ -101,3 +103,7 @@ class CallOrderWarning(CadenceWarning):
 
 class PaceWarning(CadenceWarning):
     """The scheduler is stepped much more or less often than its clock says."""
+
+
+class ScheduleWarning(CadenceWarning):
+    """A scheduler was built on a plan that is a mistake almost surely; the message has the code."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Sum
+    from cadence.check import Finding
 
 __all__ = ["Leaf", "Phase", "Schedule"]
 
@@ -345,6 +346,29 @@ class Schedule:
         from cadence.plot import plot
 
         return plot(self, total_steps, **options)
+
+    def check(
+        self,
+        horizon: int | str | Horizon | None = None,
+        *,
+        total_steps: int | str | None = None,
+        base: float = 1.0,
+    ) -> list[Finding]:
+        """What is wrong with the plan as a plan of rates, or worth knowing; the worst first.
+
+        Args:
+            horizon: Steps of the run, or a :class:`~cadence.horizon.Horizon`.
+            total_steps: Steps of the run, where the horizon does not tell them.
+            base: The group's own rate, where levels are absolute.
+
+        >>> from cadence import Cosine
+        >>> for finding in Cosine(90).check(total_steps=9_000):
+        ...     print(finding.code, finding.fix)
+        CD009 Cosine('90ep')
+        """
+        from cadence.check import check
+
+        return check(self, horizon, total_steps=total_steps, base=base)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -97,6 +97,8 @@ class Scheduler(Stored):
         also: Mapping[str, tuple[Callable[[float], object], Plan]] | None = None,
         **plans: Plan | Sequence[Plan] | Mapping[str, Plan],
     ) -> None:
+        from cadence.check import remark
+
         # torch's own constructor is not run: it would patch `optimizer.step` and write values.
         self.optimizers = optimizers(optimizer)
         self.optimizer = self.optimizers[0]
@@ -149,6 +151,7 @@ class Scheduler(Stored):
                 "Scheduler: 'feedback' scales the base, so the plan of lr must have levels that "
                 "are multiples of it; all of them are absolute"
             )
+        remark(((s.given, s.plan, s.base) for s in slots if s.key == "lr"), self.horizon)
         # The setters come first: where one raises, the optimizer is as it was.
         self._set_others(self._of_others(0))
         # From here on the optimizer is touched; nothing below can fail but a plan's own function,
