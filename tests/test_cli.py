@@ -81,6 +81,8 @@ BAD_INPUT = {
     "values 'Linear(9)' --format jsn": """
         '--format' must be one of 'csv', 'json', 'table' (got 'jsn'); did you mean 'json'?
     """,
+    "check 'wsd()'": "'wsd()' has a length that is not known in steps; add --total-steps 10000",
+    "check 'wsd()' --base 0": "'--base-lr' must be > 0 (got 0.0)",
     "explain 'Warmup(5000) >> Cosine()' --total-steps 100": """
         Warmup(5000) >> Cosine(): the phases must fit into the run (they need 5000 steps of
         100); shorten them or lengthen the run
@@ -120,7 +122,7 @@ def test_bad_options_are_one_line_too(args, word):
 @pytest.mark.parametrize(
     "text", ["Warmup(5%", "Cosin(100)", "", "Cosine(-9)", "1 >> 2", "x" * 9000]
 )
-@pytest.mark.parametrize("command", ["plot", "explain", "values"])
+@pytest.mark.parametrize("command", ["plot", "explain", "values", "check"])
 def test_a_text_that_is_no_plan_is_refused(command, text):
     """The parser's own message comes in one line, with the place in words."""
     result = run(command, text, "--total-steps", "100")
@@ -221,6 +223,69 @@ def cost():
     process("explain", WSD, "--total-steps", "10000")
     after = os.times()
     return sum(after[2:4]) - sum(before[2:4])
+
+
+# check.
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Warmup(5) >> Cosine(85)", 1),
+        ("Warmup(30%) >> Cosine()", 0),
+        ("Cosine(end=0.3)", 0),
+        ("wsd()", 0),
+    ],
+)
+def test_check_fails_where_there_are_errors(text, code):
+    """A script may stop there; warnings and hints do not stop it."""
+    for form in ([], ["--json"]):
+        result = run("check", text, "--total-steps", "45000", *form)
+        assert (result.exit_code, result.stderr) == (code, "")
+    assert process("check", text, "--total-steps", "45000").returncode == code
+
+
+def test_check_tabulates_what_it_finds():
+    """The code, how bad it is, where, the numbers, what to write, and how many there are."""
+    result = run("check", "Warmup(30%) >> Cosine(end=0.3)", "--total-steps", "10000")
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines == [
+        "CD008 warning step 0 the warm-up takes 3,000 of 10,000 steps, 30 % of",
+        "the run",
+        "write Warmup('5%') >> Cosine(end=0.3)",
+        "CD010 hint step 10,000 the rate ends at 0.3, 30 % of its peak, 1",
+        "write Warmup('30%') >> Cosine()",
+        "",
+        "1 warning, 1 hint",
+    ]
+    assert run("check", "wsd()", "--total-steps", "10000").stdout == "nothing found\n"
+    # What cannot be written as text has no fix; without a step there is no place to name.
+    assert "write" not in run("check", "Constant(0)", "--total-steps", "100").stdout
+
+
+def test_check_prints_json():
+    """A program gets each finding as it is, with the plan as written and as resolved."""
+    plan = "Warmup(5ep) >> ExponentialDecay(10)"
+    options = ["--total-steps", "90ep", "--steps-per-epoch", "100", "--json"]
+    result = run("check", plan, *options)
+    told = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert told["written"] == "Warmup('5ep') >> ExponentialDecay(10)"
+    assert told["plan"] == "Warmup(500) >> ExponentialDecay(10)"
+    assert told["total_steps"] == 9000
+    findings = cd.parse(plan).check(cd.Horizon("90ep", steps_per_epoch=100))
+    # JSON has no number for what is infinite.
+    expected = [{**f.as_dict(), "numbers": {**f.numbers, "value": None}} for f in findings[:1]]
+    assert told["findings"][:1] == expected
+    assert len(told["findings"]) == len(findings)
+
+
+@pytest.mark.parametrize("flag", ["--base-lr", "--base"])
+def test_check_judges_absolute_levels_at_the_base(flag):
+    """The same end is high for a small rate and low for a large one."""
+    plan = ["check", "Cosine(end=absolute(1e-4))", "--total-steps", "1000", flag]
+    assert "CD010" in run(*plan, "2e-4").stdout
+    assert run(*plan, "0.1").stdout == "nothing found\n"
 
 
 # values.

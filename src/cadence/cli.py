@@ -1,6 +1,7 @@
-"""The command line: `cadence plot`, `cadence explain`, `cadence values`, `cadence shapes`.
+"""The command line: `cadence plot`, `explain`, `values`, `check` and `shapes`.
 
-Bad input ends with one line on stderr and exit code 2. Whatever is slow to import is imported by
+Bad input ends with one line on stderr and exit code 2; `check` ends with 1 where it finds errors.
+Whatever is slow to import is imported by
 the command that needs it; none needs torch.
 """
 
@@ -207,6 +208,13 @@ def _unicode() -> bool:
     return True
 
 
+def _console() -> Any:
+    from rich.console import Console
+
+    # With NO_COLOR rich leaves out colours alone; bold letters are escape sequences as well.
+    return Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+
+
 @app.command(
     epilog="Examples:\n\n"
     'cadence plot "Warmup(500) >> Cosine(9500)"\n\n'
@@ -372,6 +380,66 @@ def _rows(
         yield from zip(steps.tolist(), multiples.tolist(), rates.tolist(), strict=True)
 
 
+@app.command(
+    epilog="Examples:\n\n"
+    'cadence check "Warmup(5) >> Cosine(85)" --total-steps 45000\n\n'
+    'cadence check "Warmup(5%) >> Cosine(end=absolute(1e-6))" --total-steps 10000 --base-lr 3e-4'
+)
+def check(
+    plan: Plan,
+    *,
+    total_steps: TotalSteps = None,
+    base_lr: Annotated[
+        float | None,
+        typer.Option(
+            "--base-lr", "--base", metavar="RATE", help="The group's own rate, such as 3e-4."
+        ),
+    ] = None,
+    steps_per_epoch: StepsPerEpoch = None,
+    samples_per_step: SamplesPerStep = None,
+    tokens_per_step: TokensPerStep = None,
+    as_json: Json = False,
+) -> None:
+    """Check a plan against its run; exit code 1 where there are errors."""
+    from cadence.check import SEVERITIES
+    from cadence.check import check as checked
+
+    horizon = _horizon(total_steps, steps_per_epoch, samples_per_step, tokens_per_step)
+    base = _rate(base_lr) or 1.0
+    written, resolved = _resolved(plan, horizon)
+    findings = checked(written, horizon, base=base)
+    if as_json:
+        told = {
+            "written": repr(written),
+            "plan": repr(resolved),
+            "total_steps": horizon.total_steps,
+            "base": base,
+            "findings": [_finite(finding.as_dict()) for finding in findings],
+        }
+        print(json.dumps(told, indent=2))
+    elif not findings:
+        print("nothing found")
+    else:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        for _ in range(3):
+            table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for finding in findings:
+            fix = "" if finding.fix is None else f"\nwrite {finding.fix}"
+            where = "" if finding.step is None else f"step {finding.step:,}"
+            color = ("red", "yellow", "blue")[SEVERITIES.index(finding.severity)]
+            severity = Text(finding.severity, color)
+            table.add_row(finding.code, severity, where, Text(f"{finding.message}{fix}"))
+        _console().print(table)
+        counts = [(sum(f.severity == word for f in findings), word) for word in SEVERITIES]
+        print("\n" + ", ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts if n))
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Examples:\n\ncadence shapes\n\ncadence shapes --json")
 def shapes(as_json: Json = False) -> None:
     """List every shape and recipe, with its formula and a tiny curve."""
@@ -381,12 +449,9 @@ def shapes(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([_finite(entry.as_dict()) for entry in entries], indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    # With NO_COLOR rich leaves out colours alone; bold letters are escape sequences as well.
-    console = Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
     unicode = _unicode()
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="bold")
@@ -404,6 +469,6 @@ def shapes(as_json: Json = False) -> None:
             else sparkline(entry.example, entry.total_steps, 12, ascii_only=not unicode)
         )
         table.add_row(entry.name, drawn, Text(entry.formula))
-    console.print(table)
+    _console().print(table)
     print("\nt counts the steps since the phase began; u = t / steps, from 0 to 1.")
     print("Ramps: start + (end - start) * curve(u). Decays: start * decay(t).")
