@@ -31,6 +31,7 @@ FLOORS = [
         "state",
         "given",
         "scheduler",
+        "param_groups",
     ],
     [
         *("outline", "explain", "catalogue", "plot", "edits", "view", "rules", "check"),

@@ -10,6 +10,7 @@ from cadence._version import __version__
 from cadence.feedback import Controller, Greedy, Plateau, SpikeGuard
 from cadence.horizon import Duration, Horizon
 from cadence.levels import Absolute, absolute
+from cadence.param_groups import groups, layerwise, scaled
 from cadence.recipes import (
     OneCycle,
     budgeted_linear,
@@ -98,10 +99,13 @@ __all__ = [
     "exp_range",
     "flat_cosine",
     "from_json",
+    "groups",
+    "layerwise",
     "noam",
     "one_cycle",
     "parse",
     "register",
+    "scaled",
     "sgdr",
     "slanted_triangular",
     "to_json",
