@@ -21,6 +21,10 @@ setup: $(STAMP) ## create .venv with everything in it
 
 $(STAMP): GROUP := dev
 $(PEERS_STAMP): GROUP := peers
+$(PEERS_STAMP): tests/conformance/fetch.py
+# References for the dialects: three packages without their dependencies, and single files of others.
+$(PEERS_STAMP): AFTER = $(@D)/bin/python -m pip install -qq --retries 5 --no-deps --group peers-bare && \
+	$(@D)/bin/python tests/conformance/fetch.py
 # The stamp is written last: a set-up that was interrupted starts again.
 $(STAMP) $(PEERS_STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Cadence needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -29,6 +33,7 @@ $(STAMP) $(PEERS_STAMP): pyproject.toml constraints.txt
 	@# `--group` needs pip 25.1; -qq leaves only errors to print.
 	@$(@D)/bin/python -m pip install -qq --retries 5 --upgrade 'pip>=25.1'
 	@$(@D)/bin/python -m pip install -qq --retries 5 -c constraints.txt -e . --group $(GROUP)
+	@$(AFTER)
 	@touch $@
 
 demo: $(STAMP) ## train a small transformer under a schedule, stop, resume, draw quickstart.png
@@ -40,7 +45,7 @@ test: $(STAMP) ## run the tests, but for the slow ones
 slow: $(STAMP) ## run the slow tests
 	$(PY) -m pytest -m slow $(ARGS)
 
-conformance: $(PEERS_STAMP) ## run the drop-in within the frameworks that people train with
+conformance: $(PEERS_STAMP) ## run the drop-in within frameworks, and the dialects beside their libraries
 	$(PEERS)/bin/python -m pytest tests/conformance -m peers $(ARGS)
 
 lint: $(STAMP) ## ruff check, ruff format --check, pyright
