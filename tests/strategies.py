@@ -90,7 +90,7 @@ def shapes(
     if length != "endless":
         kinds += [*RAMPS, cd.Hold, cd.Constant, cd.Geometric]
     if length != "open":
-        kinds += [*DECAYS, cd.Function]
+        kinds += [*DECAYS, cd.Function, cd.CosineWave]
     if length == "closed" and not least:
         kinds += [cd.PiecewiseLinear, cd.PiecewiseCosine]
     kind = draw(st.sampled_from(kinds))
@@ -100,6 +100,9 @@ def shapes(
         return cd.Constant(draw(level), steps)
     if kind is cd.Function:
         return cd.Function(three_halvings, steps=steps)
+    if kind is cd.CosineWave:
+        period, start = draw(PERIOD | st.floats(0.1, 99.0)), draw(st.none() | level)
+        return cd.CosineWave(period, start=start, end=draw(level), steps=steps)
     if issubclass(kind, Piecewise):
         return kind(tuple((step, draw(level)) for step in draw(POINTS)))
     if kind is cd.Geometric:

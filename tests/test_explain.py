@@ -150,6 +150,20 @@ SENTENCES = [
         """,
     ),
     (
+        cd.CosineWave(100, end=0.1),
+        """
+        Start at the full rate and let it swing along a cosine to 10% of the full rate and
+        back every 100 steps, without an end.
+        """,
+    ),
+    (
+        cd.Warmup(10) >> cd.CosineWave(7.5, start=0.5, steps=20),
+        """
+        Warm up linearly over 10 steps to the full rate, then jump to 50% of the full rate
+        and let it swing along a cosine to 0 and back every 7.5 steps for 20 steps.
+        """,
+    ),
+    (
         cd.PiecewiseLinear(((0, 0.1), (10, 1), (30, 0))),
         """
         Go in straight lines through 10% of the full rate at step 0, the full rate at step
@@ -480,6 +494,8 @@ def test_cycles_begin_where_the_plan_restarts(plan, mult):
         (cd.ExponentialDecay(0.99), 200),
         (cd.ExponentialDecay(1.01), 200),
         (cd.StepDecay(30), 200),
+        (cd.CosineWave(300), 300),
+        (cd.Warmup(10) >> cd.CosineWave(7.5), 18),
         (cd.noam(512), 100_000),
         (cd.triangular(10), 80),
         (cd.sgdr(10, t_mult=2), 150),

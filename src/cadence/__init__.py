@@ -30,6 +30,7 @@ from cadence.schedule import Phase, Schedule
 from cadence.shapes import (
     Constant,
     Cosine,
+    CosineWave,
     Decay,
     ExponentialDecay,
     Function,
@@ -63,6 +64,7 @@ __all__ = [
     "Constant",
     "Controller",
     "Cosine",
+    "CosineWave",
     "Decay",
     "Duration",
     "ExponentialDecay",

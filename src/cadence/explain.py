@@ -311,7 +311,7 @@ def _scales(plan: Schedule) -> bool:
     parts = plan.parts if isinstance(plan, Sequence) else (plan,)
     return all(
         isinstance(part, (Ramp, shapes.Hold, shapes.Constant, shapes.Piecewise))
-        or type(part) in _DECAYS
+        or type(part) in _ENDLESS
         for part in parts
     )
 
@@ -377,7 +377,7 @@ def _parts(plan: Schedule, words: _Words) -> list[_Part]:
 
 def _anew(plan: Schedule) -> bool:
     """Whether a phase has a start of its own, wherever the one before ended."""
-    if isinstance(plan, (Ramp, Decay)):
+    if isinstance(plan, (Ramp, Decay, shapes.CosineWave)):
         return plan.start is not None
     return not isinstance(plan, shapes.Hold)
 
@@ -408,8 +408,8 @@ def _clause(part: _Part, before: _Part | None, words: _Words) -> str:
         return _ramp(part, before, words)
     if isinstance(plan, (shapes.Hold, shapes.Constant)):
         return _held(part, before, words)
-    if type(plan) in _DECAYS:
-        return _opening(part, before, words) + _DECAYS[type(plan)](plan, words) + _for(part.steps)
+    if type(plan) in _ENDLESS:
+        return _opening(part, before, words) + _ENDLESS[type(plan)](plan, words) + _for(part.steps)
     if isinstance(plan, shapes.Piecewise):
         return _lines(part, words)
     if isinstance(plan, shapes.Function):
@@ -518,7 +518,7 @@ _LINES: dict[type[Schedule], str] = {
 }
 """The way between points."""
 
-_DECAYS: dict[type[Schedule], Callable[[Any, _Words], str]] = {
+_ENDLESS: dict[type[Schedule], Callable[[Any, _Words], str]] = {
     shapes.StepDecay: lambda plan, _: (
         f"multiply it by {number(plan.factor)} every {_every(plan.every)}"
     ),
@@ -533,6 +533,10 @@ _DECAYS: dict[type[Schedule], Callable[[Any, _Words], str]] = {
     shapes.InverseSqrt: lambda plan, _: (
         "let it shrink as one over the square root of time "
         f"(to a half in {counted(3 * plan.timescale)})"
+    ),
+    shapes.CosineWave: lambda plan, words: (
+        f"let it swing along a cosine to {words.level(plan.end)} and back every "
+        f"{_every(plan.period)}"
     ),
     shapes.PowerLaw: lambda plan, _: (
         f"let it follow a power law of time with exponent {number(-plan.exponent)} "

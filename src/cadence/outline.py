@@ -37,7 +37,7 @@ def viewed(plan: Schedule) -> int:
     """How many steps of a resolved plan are worth a look, when nobody has said.
 
     A plan with a length: all of it. One without: until it has fallen (or grown) to a quarter
-    (four times) of where its last phase began, or until four cycles or drops are over.
+    (four times) of where its last phase began, or until four cycles or drops, or a wave, are over.
 
     >>> from cadence import ExponentialDecay, Linear
     >>> viewed(Linear(300)), viewed(ExponentialDecay(0.99))
@@ -52,6 +52,9 @@ def viewed(plan: Schedule) -> int:
     repeated = next((p for p in _within(part) if isinstance(p, Repeat) and p.times is None), None)
     if repeated is not None:
         return begin + sum(itertools.islice(cycles(repeated), 4))
+    waves: Any = [p.period for p in _within(part) if isinstance(p, shapes.CosineWave)]
+    if waves:
+        return begin + math.ceil(max(waves))
     every: Any = [p.every for p in _within(part) if isinstance(p, shapes.StepDecay)]
     least = max(1.25 * begin, begin + 4 * max(every, default=0))
     reference = abs(plan(begin))
@@ -164,6 +167,7 @@ _NAMES: dict[type[Schedule], str] = {
     shapes.Constant: "constant",
     shapes.Linear: "linear",
     shapes.Cosine: "cosine",
+    shapes.CosineWave: "cosine wave",
     shapes.Geometric: "geometric",
     shapes.Polynomial: "polynomial",
     shapes.OneMinusSqrt: "1 - sqrt",

@@ -40,6 +40,7 @@ from cadence.schedule import Leaf
 __all__ = [
     "Constant",
     "Cosine",
+    "CosineWave",
     "Decay",
     "ExponentialDecay",
     "Function",
@@ -420,6 +421,59 @@ class Constant(Leaf):
         return Program([Piece(0, 0, *affine(self.level))])
 
 
+class CosineWave(Leaf):
+    """To and fro between `start` and `end` along a cosine, without an end.
+
+    `value(t) = start + (end - start) * (1 - cos(2 * pi * t / period)) / 2`: at `end` after half
+    a period, at `start` again after a whole one. Endless unless `steps` is given; then the value
+    at step `steps` is held.
+
+    Args:
+        period: Steps of the way to `end` and back, > 0; they need not be whole. Or a duration.
+        start: Level at step 0; by default where the phase before ended, 1.0 at the beginning.
+        end: Level half a period later.
+        steps: Length; None for ever.
+
+    >>> plan = CosineWave(25, end=0.2)
+    >>> plan(0), round(plan(12.5), 12), plan(25), round(plan(1e6 + 5), 12)
+    (1.0, 0.2, 1.0, 0.72360679775)
+
+    What annealing by half a cosine becomes where nothing stops it at its end, as in torch's
+    `CosineAnnealingLR`; Loshchilov and Hutter, SGDR (2016), for the half.
+    """
+
+    endless: ClassVar[bool] = True
+    period: Length | float = param(
+        lambda where, name, value: _period(where, name, value), kw_only=False
+    )
+    start: Level | None = param(optional(level), default=None)
+    end: Level = param(level, default=0.0)
+    steps: Length | None = param(optional(length()), default=None)
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        del base
+        start = affine(self.start) if self.start is not None else entry or BEGINNING
+        period: Any = self.period
+
+        def wave(a: float, b: float) -> Term:
+            if a == b:
+                return a
+            half = _half_cosine(a, b - a, 0.5)
+            # The place in the period is exact, however many of them are over.
+            return lambda t, xp: half((t % period) / period, xp)
+
+        ends = zip(start, affine(self.end), strict=True)
+        return _until(self.steps, *(wave(a, b) for a, b in ends))
+
+
+def _until(steps: Any, p: Term, q: Term) -> Program:
+    """Terms that go on for ever or, where `steps` are given, up to a step whose value is held."""
+    moving = Piece(0, 0, p, q)
+    if steps is None:
+        return Program([moving])
+    return Program([*([moving] if steps else []), Piece(steps, steps, *moving.affine(steps))])
+
+
 class Decay(Leaf):
     """From `start` on, a multiple of it that falls (or grows) without an end.
 
@@ -456,11 +510,7 @@ class Decay(Leaf):
                 return decay if level else 0.0
             return lambda t, xp: level * decay(t, xp)
 
-        moving = Piece(0, 0, term(start.p), term(start.q))
-        if self.steps is None:
-            return Program([moving])
-        n: Any = self.steps
-        return Program([*([moving] if n else []), Piece(n, n, *moving.affine(n))])
+        return _until(self.steps, term(start.p), term(start.q))
 
 
 class StepDecay(Decay):
@@ -731,6 +781,14 @@ def _points(where: str, name: str, value: Any) -> tuple[tuple[Length | float, Le
     return tuple((_place(where, name, s), level(where, name, v)) for s, v in pairs)
 
 
+def _period(where: str, name: str, value: Any) -> Length | float:
+    """Steps > 0, which need not be whole, or a duration."""
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        steps = _checks.number(where, name, value, above=0, high=_checks.MOST)
+        return int(steps) if steps.is_integer() else steps
+    return as_length(where, name, value, low=1)
+
+
 def _place(where: str, name: str, value: Any) -> Length | float:
     """A step anywhere on the axis, or a duration."""
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
@@ -763,11 +821,7 @@ class Function(Leaf):
 
     def _program(self, entry: Affine | None, base: Any) -> Program:
         del entry, base
-        moving = Piece(0, 0, lambda t, xp: elementwise(self.function, t, xp), 0.0)
-        if self.steps is None:
-            return Program([moving])
-        n: Any = self.steps
-        return Program([*([moving] if n else []), Piece(n, n, *moving.affine(n))])
+        return _until(self.steps, lambda t, xp: elementwise(self.function, t, xp), 0.0)
 
     @property
     def name(self) -> str | None:
