@@ -12,7 +12,7 @@ PEERS_STAMP := $(PEERS)/.stamp
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow conformance lint format docs wheel bench clean distclean
+.PHONY: help setup demo test slow conformance table lint format docs wheel bench clean distclean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ slow: $(STAMP) ## run the slow tests
 
 conformance: $(PEERS_STAMP) ## run the drop-in within frameworks, and the dialects beside their libraries
 	$(PEERS)/bin/python -m pytest tests/conformance -m peers $(ARGS)
+
+table: $(PEERS_STAMP) ## measure how exactly the dialects are read: docs/dialects-table.md
+	CADENCE_TABLE=docs/dialects-table.md $(PEERS)/bin/python -m pytest tests/conformance -m peers $(ARGS)
 
 lint: $(STAMP) ## ruff check, ruff format --check, pyright
 	$(PY) -m ruff check .

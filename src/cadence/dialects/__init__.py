@@ -1,0 +1,32 @@
+"""Other libraries' schedules as plans: `from_<library>(...)` reads a call, a config or an object.
+
+A reader gives exactly what its library would: `plan(t)` for the update that follows `t` others,
+with the library's own off-by-ones, floors and behaviour after the end, as an ordinary plan that
+prints, stores and composes. What a plan cannot express is refused, with what to write instead.
+No reader needs its library installed; those of live objects take what they are given.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cadence.dialects.transformers import from_transformers
+
+_HOMES = {
+    "from_transformers": "transformers",
+}
+"""Each reader and its module, which is loaded on first use."""
+
+__all__ = [
+    "from_transformers",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
