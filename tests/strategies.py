@@ -29,7 +29,7 @@ RELATIVE = st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0]) | st.floats(1e-6, 4.0) | s
 ABSOLUTE = (st.sampled_from([0.0, 1e-6, 0.01, 1.0]) | st.floats(1e-8, 2.0)).map(absolute)
 POSITIVE = st.sampled_from([1e-6, 0.1, 1.0, 3.0]) | st.floats(1e-4, 4.0)
 
-PERIOD = st.integers(1, 50) | st.integers(1, 500) | st.just("0.5ep")
+PERIOD = st.integers(1, 50) | st.integers(1, 500) | st.floats(0.1, 90) | st.just("0.5ep")
 
 RAMPS: dict[type[cd.Ramp], dict[str, st.SearchStrategy]] = {
     cd.Linear: {},

@@ -20,7 +20,7 @@ from typing import Any
 from cadence import _checks
 from cadence.errors import ArgumentError, ArgumentTypeError, UnresolvedError
 
-__all__ = ["Duration", "Horizon", "Length", "as_length", "tile"]
+__all__ = ["Duration", "Horizon", "Length", "as_length", "as_period", "tile"]
 
 _UNITS = {
     "%": "%",
@@ -128,10 +128,24 @@ def as_length(where: str, name: str, value: Any, *, low: int = 0) -> int | Durat
     try:
         return _checks.whole(where, name, value, low=low)
     except ArgumentTypeError as error:
-        text = str(error).replace(
-            "a whole number", f"a whole number of steps or a duration such as {_EXAMPLES}"
-        )
-        raise ArgumentTypeError(text) from None
+        raise _or_a_duration(error, "a whole number") from None
+
+
+def as_period(where: str, name: str, value: Any) -> int | float | Duration:
+    """Check a period given by a user: steps > 0, which need not be whole, or a duration."""
+    if isinstance(value, (str, Duration)):
+        return as_length(where, name, value, low=1)
+    try:
+        steps = _checks.number(where, name, value, above=0, high=_checks.MOST)
+    except ArgumentTypeError as error:
+        raise _or_a_duration(error, "a number") from None
+    return int(steps) if steps.is_integer() else steps
+
+
+def _or_a_duration(error: ArgumentTypeError, number: str) -> ArgumentTypeError:
+    """The error, saying that steps are meant and that they may be a duration."""
+    wanted = f"{number} of steps or a duration such as {_EXAMPLES}"
+    return ArgumentTypeError(str(error).replace(number, wanted))
 
 
 _CLOCK = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}

@@ -22,7 +22,7 @@ from cadence import _checks
 from cadence._array import Term, elementwise, power
 from cadence._program import Affine, Piece, Program
 from cadence.errors import ArgumentError, ArgumentTypeError
-from cadence.horizon import Horizon, Length, as_length
+from cadence.horizon import Horizon, Length, as_length, as_period
 from cadence.levels import (
     Absolute,
     Level,
@@ -517,7 +517,7 @@ class StepDecay(Decay):
     """Multiply by a factor every n steps: `decay(t) = factor**floor(t / every)`.
 
     Args:
-        every: Steps between two drops, or a duration.
+        every: Steps between two drops, whole or not, or a duration.
         factor: Multiple at each drop, >= 0.
 
     >>> plan = StepDecay(30, factor=0.5)
@@ -525,7 +525,7 @@ class StepDecay(Decay):
     (1.0, 1.0, 0.5, 0.125)
     """
 
-    every: Length = param(length(1), kw_only=False)
+    every: Length | float = param(as_period, kw_only=False)
     factor: float = param(real(low=0.0), default=0.1, kw_only=False)
 
     def decay(self, t: Any, xp: Any) -> Any:
@@ -539,8 +539,10 @@ class StepDecay(Decay):
             begin = t // every * every
             return Piece(begin, begin, *program.at(t)), begin + every
 
-        # Values that last for a few steps only are computed faster than looked for.
-        return Program(program.pieces, around=around) if every >= 8 else program
+        # Values that last for a few steps only are computed faster than looked for, and where
+        # drops fall between steps, rounding would decide what is at hand.
+        is_worth = isinstance(every, int) and every >= 8
+        return Program(program.pieces, around=around) if is_worth else program
 
 
 class MultiStepDecay(Decay):
@@ -599,7 +601,8 @@ class ExponentialDecay(Decay):
 
     Args:
         factor: Multiple per `per` steps, >= 0.
-        per: Steps (or a duration such as `"1ep"`) over which the factor applies once.
+        per: Steps, whole or not, or a duration such as `"1ep"`, over which the factor applies
+            once.
 
     >>> plan = ExponentialDecay(0.5)
     >>> plan(0), plan(1), plan(10), plan(1e15)
@@ -607,7 +610,7 @@ class ExponentialDecay(Decay):
     """
 
     factor: float = param(real(low=0.0), kw_only=False)
-    per: Length = param(length(1), default=1)
+    per: Length | float = param(as_period, default=1)
 
     def decay(self, t: Any, xp: Any) -> Any:
         if self.factor <= 1.0:
@@ -619,7 +622,7 @@ class InverseTime(Decay):
     """Falls as one over time: `decay(t) = 1 / (1 + t / timescale)`.
 
     Args:
-        timescale: Steps (or a duration) after which the value has halved.
+        timescale: Steps, whole or not, after which the value has halved; or a duration.
 
     >>> plan = InverseTime(100)
     >>> plan(0), plan(100), plan(300)
@@ -628,7 +631,7 @@ class InverseTime(Decay):
     Robbins and Monro, A Stochastic Approximation Method (1951).
     """
 
-    timescale: Length = param(length(1), kw_only=False)
+    timescale: Length | float = param(as_period, kw_only=False)
 
     def decay(self, t: Any, xp: Any) -> Any:
         del xp
@@ -641,7 +644,7 @@ class InverseSqrt(Decay):
     After `Warmup(timescale)` this is the tail of the Transformer's schedule.
 
     Args:
-        timescale: Steps (or a duration); the value has halved after three of them.
+        timescale: Steps, whole or not, or a duration; the value has halved after three of them.
 
     >>> plan = InverseSqrt(100)
     >>> plan(0), plan(300), plan(9900)
@@ -650,7 +653,7 @@ class InverseSqrt(Decay):
     Vaswani et al., Attention Is All You Need (2017).
     """
 
-    timescale: Length = param(length(1), kw_only=False)
+    timescale: Length | float = param(as_period, kw_only=False)
 
     def decay(self, t: Any, xp: Any) -> Any:
         return xp.sqrt(self.timescale / (self.timescale + t))
@@ -660,7 +663,7 @@ class PowerLaw(Decay):
     """Falls as a power of time: `decay(t) = (1 + t / timescale)**-exponent`.
 
     Args:
-        timescale: Steps (or a duration) after which the power law sets in.
+        timescale: Steps, whole or not, after which the power law sets in; or a duration.
         exponent: How steeply it falls, >= 0.
 
     >>> plan = PowerLaw(100, exponent=2)
@@ -670,7 +673,7 @@ class PowerLaw(Decay):
     Shen et al., Power Scheduler (2024), exponent 0.51.
     """
 
-    timescale: Length = param(length(1), kw_only=False)
+    timescale: Length | float = param(as_period, kw_only=False)
     exponent: float = param(real(low=0.0), default=0.5)
 
     def decay(self, t: Any, xp: Any) -> Any:
