@@ -30,12 +30,14 @@ ABSOLUTE = (st.sampled_from([0.0, 1e-6, 0.01, 1.0]) | st.floats(1e-8, 2.0)).map(
 POSITIVE = st.sampled_from([1e-6, 0.1, 1.0, 3.0]) | st.floats(1e-4, 4.0)
 
 PERIOD = st.integers(1, 50) | st.integers(1, 500) | st.floats(0.1, 90) | st.just("0.5ep")
+EXPONENT = st.just(1.0) | st.floats(0.3, 4)
 
 RAMPS: dict[type[cd.Ramp], dict[str, st.SearchStrategy]] = {
     cd.Linear: {},
     cd.Warmup: {"shape": st.sampled_from(["linear", "cosine"])},
-    cd.Cosine: {"k": st.floats(0.3, 4)},
-    cd.Polynomial: {"power": st.floats(0.3, 4)},
+    cd.Cosine: {"k": EXPONENT, "power": EXPONENT},
+    cd.Polynomial: {"power": EXPONENT, "k": EXPONENT},
+    cd.Exponential: {"ratio": st.floats(0.01, 0.99) | st.floats(1.01, 9)},
     cd.OneMinusSqrt: {},
     cd.Rex: {"alpha": st.floats(0, 0.99)},
     cd.Tanh: {"lower": st.floats(-8, -0.1), "upper": st.floats(0.1, 8)},
@@ -55,6 +57,8 @@ DECAYS: dict[type[cd.Decay], dict[str, st.SearchStrategy]] = {
 POINTS = st.lists(
     st.integers(0, 90) | st.integers(-80, 360).map(lambda k: k / 4), min_size=1, max_size=4
 ).map(sorted)
+
+CURVES = st.sampled_from([*RAMPS]).flatmap(lambda kind: st.builds(kind, **RAMPS[kind]))
 
 
 @cache
@@ -92,7 +96,7 @@ def shapes(
     if length != "open":
         kinds += [*DECAYS, cd.Function, cd.CosineWave]
     if length == "closed" and not least:
-        kinds += [cd.PiecewiseLinear, cd.PiecewiseCosine]
+        kinds += [cd.PiecewiseLinear, cd.PiecewiseCosine, cd.PiecewiseRamp]
     kind = draw(st.sampled_from(kinds))
     if kind is cd.Hold:
         return cd.Hold(steps)
@@ -104,7 +108,8 @@ def shapes(
         period, start = draw(PERIOD | st.floats(0.1, 99.0)), draw(st.none() | level)
         return cd.CosineWave(period, start=start, end=draw(level), steps=steps)
     if issubclass(kind, Piecewise):
-        return kind(tuple((step, draw(level)) for step in draw(POINTS)))
+        points = tuple((step, draw(level)) for step in draw(POINTS))
+        return kind(points, draw(CURVES)) if kind is cd.PiecewiseRamp else kind(points)
     if kind is cd.Geometric:
         start, end = draw(POSITIVE), draw(POSITIVE)
         if only_relative or draw(st.booleans()):

@@ -64,6 +64,18 @@ SENTENCES = [
         cd.Polynomial(50, power=2),
         "Decay along a polynomial of power 2 over 50 steps from the full rate to 0.",
     ),
+    (
+        cd.Cosine(50, k=2, power=3) >> cd.Polynomial(50, k=2, end=0.5),
+        """
+        Decay along a half cosine with k = 2 and power = 3 over 50 steps from the full rate
+        to 0, then rise along a polynomial of power 1 with k = 2 over 50 steps to 50% of the
+        full rate.
+        """,
+    ),
+    (
+        cd.Exponential(50),
+        "Decay exponentially with ratio = 0.1 over 50 steps from the full rate to 0.",
+    ),
     (cd.Tanh(50), "Decay along a hyperbolic tangent over 50 steps from the full rate to 0."),
     (cd.Hyperbolic(50), "Decay along a hyperbola over 50 steps from the full rate to 0."),
     (
@@ -184,6 +196,12 @@ SENTENCES = [
     (
         cd.PiecewiseCosine(((0, 0.1), (2.5, 1))),
         "Go in half cosines through 10% of the full rate at step 0 and the full rate at step 2.5.",
+    ),
+    (
+        cd.PiecewiseRamp(((0, 1), (2.5, 0)), cd.Tanh()),
+        """
+        Go along a hyperbolic tangent through the full rate at step 0 and 0 at step 2.5.
+        """,
     ),
     (cd.Function(three_halvings, steps=40), "Follow the function three_halvings for 40 steps."),
     (

@@ -306,7 +306,7 @@ Cosine: unknown argument 'ends'; did you mean 'end'?
     Cosine(ends=0.1)
            ^ character 8
 
-Cosine: unknown argument 'T_max'; it takes steps, start, end, k
+Cosine: unknown argument 'T_max'; it takes steps, start, end, k, power
     Cosine(5, T_max=3)
               ^ character 11
 
@@ -318,7 +318,7 @@ repeat: unknown argument 'time'; did you mean 'times'?
     Hold(1).repeat(time=3)
                    ^ character 16
 
-Cosine: at most 1 argument may be without a name; the others are by name: start=, end=, k=
+Cosine: at most 1 argument may be without a name; the others are by name: start=, end=, k=, power=
     Cosine(10, 0.1)
                ^ character 12
 

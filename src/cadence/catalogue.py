@@ -43,6 +43,7 @@ def _examples() -> dict[str, tuple[Schedule, int]]:
     plans: dict[str, Schedule | tuple[Schedule, int]] = {
         "Constant": s.Constant(0.5, 100),
         "Cosine": s.Cosine(100),
+        "Exponential": s.Exponential(100),
         "ExponentialDecay": (s.ExponentialDecay(0.97), 100),
         "Function": (s.Function(lambda t: 0.6 + 0.4 * math.cos(t / 8)), 100),
         "Geometric": s.Geometric(100, end=0.01),
@@ -55,6 +56,7 @@ def _examples() -> dict[str, tuple[Schedule, int]]:
         "OneMinusSqrt": s.OneMinusSqrt(100),
         "PiecewiseCosine": s.PiecewiseCosine(((0, 0.1), (20, 1.0), (50, 0.4), (100, 0.0))),
         "PiecewiseLinear": s.PiecewiseLinear(((0, 0.1), (20, 1.0), (50, 0.4), (100, 0.0))),
+        "PiecewiseRamp": s.PiecewiseRamp(((0, 1), (40.5, 0.3), (100, 0)), s.Polynomial(power=3)),
         "Polynomial": s.Polynomial(100, power=2),
         "PowerLaw": (s.PowerLaw(5, exponent=0.7), 100),
         "Rex": s.Rex(100, alpha=0.8),

@@ -484,11 +484,16 @@ def _manner(plan: Ramp, direction: int | None) -> str:
     if isinstance(plan, shapes.Warmup):
         return "linearly" if plan.shape == "linear" else "along a half cosine"
     if isinstance(plan, shapes.Cosine):
-        return "along a half cosine" + (f" with k = {number(plan.k)}" if plan.k != 1 else "")
+        exponents = (("k", plan.k), ("power", plan.power))
+        told = [f"{name} = {number(value)}" for name, value in exponents if value != 1]
+        return "along a half cosine" + (f" with {' and '.join(told)}" if told else "")
     if isinstance(plan, shapes.Polynomial):
-        return (
-            f"along a polynomial of power {number(plan.power)}" if plan.power != 1 else "linearly"
-        )
+        if plan.power == plan.k == 1:
+            return "linearly"
+        k = f" with k = {number(plan.k)}" if plan.k != 1 else ""
+        return f"along a polynomial of power {number(plan.power)}{k}"
+    if isinstance(plan, shapes.Exponential):
+        return f"exponentially with ratio = {number(plan.ratio)}"
     if isinstance(plan, shapes.OneMinusSqrt):
         return "as 1 - sqrt" if direction == -1 else "as a square root"
     if isinstance(plan, shapes.Rex):
@@ -562,4 +567,6 @@ def _lines(part: _Part, words: _Words) -> str:
     else:
         way = f"{', '.join(told[:-1])} and {told[-1]}"
     lines = _LINES.get(type(part.plan), "along a curve")
+    if isinstance(part.plan, shapes.PiecewiseRamp):
+        lines = _manner(part.plan.ramp, None)
     return f"{opening}go {lines} through {way}"

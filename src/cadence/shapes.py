@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 from cadence import _checks
-from cadence._array import Term, elementwise, power
+from cadence._array import Term, clamp, elementwise, power
 from cadence._program import Affine, Piece, Program
 from cadence.errors import ArgumentError, ArgumentTypeError
 from cadence.horizon import Horizon, Length, as_length, as_period
@@ -42,6 +42,7 @@ __all__ = [
     "Cosine",
     "CosineWave",
     "Decay",
+    "Exponential",
     "ExponentialDecay",
     "Function",
     "Geometric",
@@ -55,6 +56,7 @@ __all__ = [
     "Piecewise",
     "PiecewiseCosine",
     "PiecewiseLinear",
+    "PiecewiseRamp",
     "Polynomial",
     "PowerLaw",
     "Ramp",
@@ -75,7 +77,7 @@ def _way(ramp: Ramp, a: float, b: float, n: Any) -> Term:
     # The two most common curves, written out: a call for each step would be felt.
     if type(ramp).curve is Linear.curve:
         return lambda t, xp: a + span * (t / n)
-    if type(ramp).curve is Cosine.curve and ramp.k == 1.0:  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(ramp, Cosine) and type(ramp).curve is Cosine.curve and ramp._is_plain:
         return _half_cosine(a, span, n)
     return lambda t, xp: a + span * curve(t / n, xp)
 
@@ -158,9 +160,13 @@ class Cosine(Ramp):
     """Half a cosine: `curve(u) = (1 - cos(pi * u**k)) / 2`.
 
     `k > 1` (k-decay) keeps the value high for longer; `k = 1` is the usual cosine annealing.
+    With a `power`, what is left of the way is raised to it:
+    `curve(u) = 1 - ((1 + cos(pi * u**k)) / 2)**power` falls sooner and ends more gently if it
+    is above 1.
 
     Args:
         k: Exponent of the progress, > 0.
+        power: Exponent of what is left of the way, > 0.
 
     >>> plan = Cosine(10, end=0.1)
     >>> plan(0), round(plan(5), 12), plan(10), plan(99)
@@ -170,9 +176,19 @@ class Cosine(Ramp):
     """
 
     k: float = param(real(above=0.0), default=1.0)
+    power: float = param(real(above=0.0), default=1.0)
+
+    @property
+    def _is_plain(self) -> bool:
+        return self.k == self.power == 1.0
 
     def curve(self, u: Any, xp: Any) -> Any:
-        return _COSINE(u if self.k == 1.0 else u**self.k, xp)
+        u = u if self.k == 1.0 else u**self.k
+        if self.power == 1.0:
+            return _COSINE(u, xp)
+        # The root of what is left, which keeps its digits near the end where 1 + cos loses them.
+        root = clamp(xp.cos(0.5 * xp.pi * u), 0.0, None, xp)
+        return 1.0 - root ** (2.0 * self.power)
 
 
 _HALF_COSINE = Cosine()
@@ -268,23 +284,52 @@ class Geometric(Ramp):
 
 
 class Polynomial(Ramp):
-    """A power of what is left: `curve(u) = 1 - (1 - u)**power`.
+    """A power of what is left: `curve(u) = 1 - (1 - u**k)**power`.
 
     Args:
         power: Exponent, > 0; 1 is a straight line.
+        k: Exponent of the progress, > 0; `k > 1` (k-decay) keeps the value high for longer.
 
     >>> plan = Polynomial(10, power=2)
     >>> plan(0), plan(5), plan(10), plan(99)
     (1.0, 0.25, 0.0, 0.0)
 
-    Chen et al., DeepLab (2016), the "poly" policy.
+    Chen et al., DeepLab (2016), the "poly" policy; Zhang and Li, k-decay (2020).
     """
 
     power: float = param(real(above=0.0), default=1.0)
+    k: float = param(real(above=0.0), default=1.0)
 
     def curve(self, u: Any, xp: Any) -> Any:
         del xp
-        return 1.0 - (1.0 - u) ** self.power
+        return 1.0 - (1.0 - (u if self.k == 1.0 else u**self.k)) ** self.power
+
+
+class Exponential(Ramp):
+    """An exponential fall to a fraction of the way, scaled to reach the end.
+
+    `curve(u) = (1 - ratio**u) / (1 - ratio)`, so `(ratio**u - ratio) / (1 - ratio)` is left.
+
+    Args:
+        ratio: What the exponential falls to before it is scaled, > 0 and not 1: the lower, the
+            faster it falls first. Above 1 it falls slowly first.
+
+    >>> plan = Exponential(10, ratio=0.25)
+    >>> plan(0), round(plan(5), 12), plan(10), plan(99)
+    (1.0, 0.333333333333, 0.0, 0.0)
+
+    Hu et al., MiniCPM (2024), for the cooldown of a run.
+    """
+
+    ratio: float = param(real(above=0.0), default=0.1)
+
+    def _check(self) -> None:
+        if self.ratio == 1.0:
+            raise ArgumentError("Exponential: 'ratio' must not be 1 (got 1); write Linear(...)")
+
+    def curve(self, u: Any, xp: Any) -> Any:
+        log = math.log(self.ratio)
+        return xp.expm1(log * u) / math.expm1(log)
 
 
 class OneMinusSqrt(Ramp):
@@ -694,10 +739,10 @@ class Piecewise(Leaf):
     (1.0, 0.25, 0.0, 0.0)
     """
 
-    ramp: ClassVar[Ramp]
     points: tuple[tuple[Length | float, Level], ...] = param(
         lambda where, name, value: _points(where, name, value), kw_only=False
     )
+    ramp: ClassVar[Ramp]
 
     def _check(self) -> None:
         known: Any = [step for step, _ in self.points if isinstance(step, (int, float))]
@@ -769,6 +814,43 @@ class PiecewiseCosine(Piecewise):
     """
 
     ramp = _HALF_COSINE
+
+
+class PiecewiseRamp(Piecewise):
+    """Through given points along the curve of any ramp; before the first and after the last flat.
+
+    `value(t) = a + (b - a) * curve(u)` between the points `(s, a)` and `(e, b)`, with
+    `u = (t - s) / (e - s)`. As the points may lie between steps, this is also a ramp whose
+    length is no whole number, or of which only the rest is wanted.
+
+    Args:
+        points: As for :class:`PiecewiseLinear`.
+        ramp: A ramp without length and levels, such as `Tanh(lower=-3)`.
+
+    >>> plan = PiecewiseRamp(((0, 1.0), (2.5, 0.1), (12.5, 0.0)), Polynomial(power=2))
+    >>> plan(0), round(plan(2), 12), round(plan(7.5), 12), plan(99)
+    (1.0, 0.136, 0.025, 0.0)
+    """
+
+    ramp: Ramp = param(  # pyright: ignore[reportIncompatibleVariableOverride]
+        lambda where, name, value: _bare(where, name, value), kw_only=False
+    )
+
+
+def _bare(where: str, name: str, value: Any) -> Ramp:
+    """A ramp that gives a curve and nothing else."""
+    if not isinstance(value, Ramp) or type(value)._term is not Ramp._term:
+        raise ArgumentTypeError(
+            f"{where}: '{name}' must be a ramp that has a curve (got {_checks.given(value)}); "
+            "write Cosine()"
+        )
+    fields = type(value).__dataclass_fields__
+    if any(getattr(value, key) != fields[key].default for key in ("steps", "start", "end")):
+        raise ArgumentError(
+            f"{where}: '{name}' must have no length and no levels, which the points give "
+            f"(got {value!r})"
+        )
+    return value
 
 
 def _points(where: str, name: str, value: Any) -> tuple[tuple[Length | float, Level], ...]:
