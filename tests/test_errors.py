@@ -211,8 +211,8 @@ CosineWave(-2.5)
 CosineWave(nan)
     ArgumentError: CosineWave: 'period' must be finite (got nan)
 CosineWave(None)
-    ArgumentTypeError: CosineWave: 'period' must be a whole number of steps or a duration such
-        as '5%', '3ep', '4Ksamples' or '2Btok' (got None)
+    ArgumentTypeError: CosineWave: 'period' must be a number of steps or a duration such as
+        '5%', '3ep', '4Ksamples' or '2Btok' (got None)
 CosineWave("0ep")
     ArgumentError: CosineWave: 'period' must be > 0 (got '0ep')
 CosineWave(10) >> Linear(5)

@@ -488,9 +488,7 @@ class CosineWave(Leaf):
     """
 
     endless: ClassVar[bool] = True
-    period: Length | float = param(
-        lambda where, name, value: _period(where, name, value), kw_only=False
-    )
+    period: Length | float = param(as_period, kw_only=False)
     start: Level | None = param(optional(level), default=None)
     end: Level = param(level, default=0.0)
     steps: Length | None = param(optional(length()), default=None)
@@ -864,14 +862,6 @@ def _points(where: str, name: str, value: Any) -> tuple[tuple[Length | float, Le
     if not pairs:
         raise ArgumentError(f"{where}: '{name}' must hold at least one pair (got {value!r})")
     return tuple((_place(where, name, s), level(where, name, v)) for s, v in pairs)
-
-
-def _period(where: str, name: str, value: Any) -> Length | float:
-    """Steps > 0, which need not be whole, or a duration."""
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        steps = _checks.number(where, name, value, above=0, high=_checks.MOST)
-        return int(steps) if steps.is_integer() else steps
-    return as_length(where, name, value, low=1)
 
 
 def _place(where: str, name: str, value: Any) -> Length | float:
