@@ -42,6 +42,7 @@ RAMPS: dict[type[cd.Ramp], dict[str, st.SearchStrategy]] = {
     cd.Rex: {"alpha": st.floats(0, 0.99)},
     cd.Tanh: {"lower": st.floats(-8, -0.1), "upper": st.floats(0.1, 8)},
     cd.Hyperbolic: {"upper": st.floats(1, 5)},
+    cd.Logarithmic: {"scale": st.floats(0.01, 1e4)},
 }
 DECAYS: dict[type[cd.Decay], dict[str, st.SearchStrategy]] = {
     cd.StepDecay: {"every": PERIOD, "factor": st.floats(0, 1)},
@@ -132,7 +133,7 @@ def plans(
     mixed_clips: bool = True,
     least: int = 0,
 ) -> Schedule:
-    """Plans nested up to `max_depth`: sequences, products, sums, clips, repeats and parts.
+    """Plans nested up to `max_depth`: sequences, products, sums, clips, repeats, parts, stairs.
 
     Args:
         draw: Given by hypothesis.
@@ -146,7 +147,7 @@ def plans(
     if length is None:
         length = draw(st.sampled_from(["closed", "open", "endless"]))
     options: dict[str, Any] = {"only_relative": only_relative, "budget": budget}
-    forms = ["leaf", "sequence", "sequence", "product", "sum", "clip", "repeat"]
+    forms = ["leaf", "sequence", "sequence", "product", "sum", "clip", "repeat", "stairs"]
     # A part of an open plan has a length of its own, or the whole run's: it never is open.
     form = draw(st.sampled_from(forms if length == "open" else [*forms, "part"]))
     if max_depth == 0 or form == "leaf":
@@ -189,6 +190,11 @@ def plans(
         return plan.clip(
             low=bounds[0] if keep != "high" else None, high=bounds[1] if keep != "low" else None
         )
+    if form == "stairs":
+        every = st.integers(1, 9) | st.integers(1, 500)
+        if budget >= 1:  # in a cycle whose own length must be known, no percentage is
+            every |= st.sampled_from(["0.5ep", "3%"])
+        return draw(plans(length=length, least=least, **options)).stairs(draw(every))
     if form == "part":
         return draw(stretches(length, least=least, **options))
     return draw(repeats(length, least=least, **options))

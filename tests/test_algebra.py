@@ -1,4 +1,4 @@
-"""How plans compose: timelines, products, sums, clips, repeats and parts, by hand."""
+"""How plans compose: timelines, products, sums, clips, repeats, parts and stairs, by hand."""
 
 import math
 import warnings
@@ -740,3 +740,38 @@ def test_torch_keeps_its_digits():
     assert growing(torch.tensor([1])).item() == growing(1) == peak
     bounded = cd.Hold(5).clip(low=absolute(1 / 3), high=1 / 7)
     assert bounded(torch.arange(3), 2.0).tolist() == [2 / 7] * 3
+
+
+# Stairs.
+
+
+def test_stairs_of_an_epoch_move_once_an_epoch():
+    """A plan in stairs is resolved against the same horizon, and keeps its open phase."""
+    plan = (cd.Warmup(4) >> cd.Cosine()).stairs("1ep")
+    made = plan.resolve(cd.Horizon(12, steps_per_epoch=3))
+    assert repr(made) == "(Warmup(4) >> Cosine(8)).stairs(3)"
+    whole = cd.Warmup(4) >> cd.Cosine(8)
+    assert made.values(14).tolist() == [whole(min(step // 3 * 3, 12)) for step in range(14)]
+
+
+def test_the_last_stair_is_cut_by_the_end():
+    """A plan whose length is no multiple of the stair reaches its end on time, and holds it."""
+    plan = cd.Linear(10).stairs(4)
+    assert plan.values(12).tolist() == [1.0] * 4 + [0.6] * 4 + [1 - 0.8] * 2 + [0.0] * 2
+    assert (plan >> cd.Hold(3))(11) == 0.0
+    assert cd.Linear(0, end=0.3).stairs(5)(0) == 0.3
+
+
+def test_stairs_are_flat_pieces():
+    """Who walks along the program writes once a stair."""
+    program = cd.Cosine(100).stairs(30).compiled()
+    piece, stop = program.around(45)
+    assert piece.flat
+    assert (piece.begin, stop) == (30, 60)
+    assert program.around(95)[1] == 100
+
+
+def test_stairs_begin_anew():
+    """As in every composition but `>>`, a timeline in stairs starts at 1, not where it stands."""
+    plan = cd.Hold(2) * 0.5 >> cd.Linear(4).stairs(2)
+    assert plan(2) == 1.0

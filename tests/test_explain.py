@@ -77,6 +77,25 @@ SENTENCES = [
         "Decay exponentially with ratio = 0.1 over 50 steps from the full rate to 0.",
     ),
     (cd.Tanh(50), "Decay along a hyperbolic tangent over 50 steps from the full rate to 0."),
+    (
+        cd.Logarithmic(99, start=0, end=1, scale=99),
+        "Rise along a logarithm over 99 steps from 0 to the full rate.",
+    ),
+    (
+        (cd.Linear(10) >> cd.Hold(5)).stairs(5),
+        """
+        Decay linearly over 10 steps from the full rate to 0, then hold it for 5 steps; in stairs
+        of 5 steps.
+        """,
+    ),
+    (
+        cd.Hold(10) >> cd.Linear(10).stairs(2),
+        """
+        Hold the full rate for 10 steps, then run a part of 10 steps (decay linearly over 10
+        steps from the full rate to 0; in stairs of 2 steps).
+        """,
+    ),
+    (cd.Linear(10).stairs(1), "Decay linearly over 10 steps from the full rate to 0."),
     (cd.Hyperbolic(50), "Decay along a hyperbola over 50 steps from the full rate to 0."),
     (
         cd.OneMinusSqrt(50, start=0, end=1),
@@ -473,6 +492,7 @@ def test_any_plan_can_be_explained(drawn):
         (cd.Cosine(4).repeat(99), 400, ["cycles 0-396", "held 396-400"]),
         (cd.sgdr(times=3).resolve(10), 10, ["cycle 1 0-4", "cycle 2 4-7", "cycle 3 7-10"]),
         (cd.Warmup(5) >> cd.Hold(), 9, ["warm-up 0-5", "hold 5-9"]),
+        ((cd.Warmup(5) >> cd.Cosine(10)).stairs(4), 15, ["warm-up 0-5", "cosine 5-15"]),
         ((cd.Warmup(5) >> cd.Cosine(9)).part(2, 9), 7, ["warm-up 0-3", "cosine 3-7"]),
         (
             cd.Hold(3) >> (cd.Warmup(5) >> cd.Cosine(5)).part(2, 12, steps=7) * 0.5,
@@ -565,7 +585,7 @@ def test_the_catalogue_lists_everything():
     """Every shape and recipe, each with a formula, a signature and an example that can be drawn."""
     entries = {entry.name: entry for entry in catalogue()}
     kinds = {key for key in Schedule.known if not key.startswith("_")} - ABSTRACT
-    composed = {"Sequence", "Product", "Sum", "Clip", "Repeat", "Part"}
+    composed = {"Sequence", "Product", "Sum", "Clip", "Repeat", "Part", "Stairs"}
     functions = set(recipes.__all__) - {"OneCycle"}
     assert set(entries) == (kinds - composed) | functions
     for entry in entries.values():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import cadence as cd
 from cadence import Duration, Horizon, Schedule, absolute
-from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Sum
+from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Stairs, Sum
 from cadence.errors import ArgumentError, UnresolvedError
 from cadence.horizon import tile
 from cadence.levels import Absolute
@@ -36,7 +36,7 @@ def scale_of(plan: Schedule, base: float = 1.0) -> float:
         return max(1.0, left) * max(1.0, right) + left + right
     if isinstance(plan, Sequence):
         return max(scale_of(part, base) for part in plan.parts)
-    if isinstance(plan, (Clip, Repeat, Part)):
+    if isinstance(plan, (Clip, Repeat, Part, Stairs)):
         return 2 * scale_of(plan.plan, base)
     values = [getattr(plan, name, None) for name in ("start", "end", "level")]
     values += [level for _, level in getattr(plan, "points", ())]
@@ -156,7 +156,7 @@ def carries_on(plan: Schedule) -> bool:
 
 def jumps(plan: Schedule) -> bool:
     """Whether a phase may jump by itself: a drop, a restart, two points at one step."""
-    if isinstance(plan, (cd.StepDecay, cd.MultiStepDecay, cd.Function, Piecewise, Repeat)):
+    if isinstance(plan, (cd.StepDecay, cd.MultiStepDecay, cd.Function, Piecewise, Repeat, Stairs)):
         return True
     if isinstance(plan, Sequence):
         return True  # its own joints are looked at one by one

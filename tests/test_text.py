@@ -181,6 +181,7 @@ GOOD = {
     "Cosine(50).Part(start=10, stop=none, steps=10%)": Cosine(50).part(10, steps="10%"),
     "Cosine(50).part(10, 20, steps=10)": Cosine(50).part(10, 20),
     "Cosine(50).part(10, steps=40)": Cosine(50).part(10),
+    "Cosine(50).stairs(1ep)": Cosine(50).stairs("1ep"),
     # Recipes.
     "wsd(5%, 20%)": recipes.wsd("5%", "20%"),
     "wsd(shape=Linear)": recipes.wsd(shape=Linear),
@@ -300,6 +301,10 @@ unknown name 'cd'; names are written without their module, Cosine() for cd.Cosin
 
 'part' is not written by name; write a.part(0, 600)
     part(Hold(1), 2)
+    ^ character 1
+
+'Stairs' is not written by name; write a.stairs(100)
+    Stairs(Hold(1), 2)
     ^ character 1
 
 Cosine: unknown argument 'ends'; did you mean 'end'?
@@ -514,11 +519,11 @@ a plan must be a schedule or a level (got None)
     absolute(1).clip(low=1)
     ^ character 1
 
-unknown method 'plot'; the text of a plan knows .clip(...), .part(...) and .repeat(...)
+unknown method 'plot'; the text of a plan knows .clip(...), .part(...), .repeat(...) and .stairs(...)
     Cosine(5).plot()
               ^ character 11
 
-unknown method '__class__'; the text of a plan knows .clip(...), .part(...) and .repeat(...)
+unknown method '__class__'; the text of a plan knows .clip(...), .part(...), .repeat(...) and .stairs(...)
     Cosine(5).__class__()
               ^ character 11
 
@@ -530,7 +535,7 @@ unknown method 'momentun'; did you mean 'momentum'?
     one_cycle().momentun
                 ^ character 13
 
-unknown method 'lr'; the text of a plan knows .clip(...), .part(...) and .repeat(...)
+unknown method 'lr'; the text of a plan knows .clip(...), .part(...), .repeat(...) and .stairs(...)
     Cosine(5).lr
               ^ character 11
 
@@ -538,7 +543,7 @@ expected '(' after 'clip', found the end of the text
     Cosine(5).clip
                   ^ character 15
 
-expected 'clip', 'part' or 'repeat', found '('
+expected 'clip', 'part', 'repeat' or 'stairs', found '('
     Cosine(5).(5)
               ^ character 11
 
@@ -658,7 +663,7 @@ unknown schedule '__import__'; a shape of your own must be imported before a tex
     __import__('os')
     ^ character 1
 
-unknown method '__init__'; the text of a plan knows .clip(...), .part(...) and .repeat(...)
+unknown method '__init__'; the text of a plan knows .clip(...), .part(...), .repeat(...) and .stairs(...)
     Cosine(5).__init__.__globals__
               ^ character 11
 """.strip().split("\n\n")  # noqa: E501
@@ -804,6 +809,7 @@ DEEPEST = {
     "clip": lambda plan: plan.clip(low=0.2),
     "repeat": lambda plan: plan.repeat(1),
     "part": lambda plan: plan.part(0, 5, steps=7),
+    "stairs": lambda plan: plan.stairs(2),
     "own": lambda plan: TextWave(inner=plan),
 }
 
@@ -851,7 +857,19 @@ def test_a_usual_plan_is_read_in_less_than_a_millisecond():
 WORDS = [
     *Schedule.known,
     *recipes.__all__,
-    *("absolute", "clip", "repeat", "steps", "start", "end", "low", "high", "shape", "times"),
+    *(
+        "absolute",
+        "clip",
+        "repeat",
+        "stairs",
+        "steps",
+        "start",
+        "end",
+        "low",
+        "high",
+        "shape",
+        "times",
+    ),
     *("None", "True", "5%", "3ep", "0.5", "7", "1e-3", "'linear'", "'5%'", "lr", "momentum"),
     *(">>", "+", "*", "(", ")", "[", "]", ",", ".", "=", "-", " ", "\n", "'", '"', "\\", "#"),
 ]
@@ -926,6 +944,10 @@ JSON_TREES = [
     (
         Cosine(100).part(60),
         {"type": "Part", "plan": {"type": "Cosine", "steps": 100}, "start": 60, "steps": 40},
+    ),
+    (
+        Cosine(100).stairs("1ep"),
+        {"type": "Stairs", "plan": {"type": "Cosine", "steps": 100}, "every": "1ep"},
     ),
     (
         PiecewiseLinear(((0, 0.5), ("50%", absolute(2)))),

@@ -1,4 +1,4 @@
-"""How plans compose: in sequence, multiplied, added, clipped, repeated and in part.
+"""How plans compose: in sequence, multiplied, added, clipped, repeated, in part and in stairs.
 
 These classes are made by the operators and methods of :class:`~cadence.schedule.Schedule`.
 Continuity passes only through `>>`: a timeline inside any other starts anew at 1.0.
@@ -34,7 +34,7 @@ from cadence.levels import (
 )
 from cadence.schedule import REST, Schedule, durations, half_up, why_unresolved
 
-__all__ = ["Clip", "Part", "Product", "Repeat", "Sequence", "Sum"]
+__all__ = ["Clip", "Part", "Product", "Repeat", "Sequence", "Stairs", "Sum"]
 
 MOST_PHASES = 1 << 17
 """How many phases the cycles that are fitted to a length may come to: each is compiled."""
@@ -762,6 +762,54 @@ class Part(_Wrapper):
         if self.steps is not None and self.steps != self._played:
             shown.append(f"steps={show(self.steps)}")
         return f"{self.plan._bracketed(3)}.part({', '.join(shown)})"
+
+
+class Stairs(_Wrapper):
+    """A plan whose values are kept for some steps each; made by :meth:`Schedule.stairs`."""
+
+    called: ClassVar[str] = "stairs"
+    every: Length = param(length(1), kw_only=False)
+
+    def _share(self, horizon: Horizon) -> Fraction | float | None:
+        return self.plan._share(horizon)
+
+    def _fit(self, horizon: Horizon, steps: int) -> Self:
+        every = self.every
+        if isinstance(every, Duration):
+            every = max(1, horizon.steps(every))
+        return dataclasses.replace(self, plan=self.plan._fit(horizon, steps), every=every)
+
+    def _is_endless(self) -> bool:
+        return self.plan._is_endless()
+
+    def _lacking(self, *, last: bool = True) -> str | None:
+        return self.plan._lacking(last=last) or why_unresolved(durations(self.every))
+
+    def _program(self, entry: Affine | None, base: Any) -> Program:
+        del entry
+        inner = self.plan.compiled(base)
+        every: Any = self.every
+        stop: Any = self.plan.steps
+        if stop is None:
+            stop = inner.end if inner.end == math.inf else math.ceil(inner.end / every) * every
+
+        def stepped(term: Term) -> Term:
+            return (lambda t, xp: term(t // every * every, xp)) if callable(term) else term
+
+        pieces = [Piece(0, 0, stepped(inner.term("p")), stepped(inner.term("q")))]
+        if stop < math.inf:
+            pieces = [*(pieces if stop else []), Piece(stop, stop, *inner.at(stop))]
+
+        def around(t: float) -> tuple[Piece, float]:
+            if t >= stop:
+                return pieces[-1], math.inf
+            begin = t // every * every
+            return Piece(begin, begin, *inner.at(begin)), min(begin + every, stop)
+
+        return Program(pieces, uses_base=inner.uses_base, around=around)
+
+    def __repr__(self) -> str:
+        return f"{self.plan._bracketed(3)}.stairs({show(self.every)})"
 
 
 def _are_whole(*steps: float) -> bool:

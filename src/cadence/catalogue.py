@@ -8,7 +8,7 @@ import re
 from typing import Any, NamedTuple
 
 from cadence import recipes, shapes
-from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Sum
+from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Stairs, Sum
 from cadence.errors import ArgumentError, UnresolvedError
 from cadence.schedule import Schedule
 from cadence.shapes import Decay, Piecewise, Ramp
@@ -88,7 +88,7 @@ def catalogue() -> list[Entry]:
     A shape that was registered by defining it is listed too.
     """
     examples = _examples()
-    composed = (Sequence, Product, Sum, Clip, Repeat, Part, Ramp, Decay, Piecewise)
+    composed = (Sequence, Product, Sum, Clip, Repeat, Part, Stairs, Ramp, Decay, Piecewise)
     kinds = {
         key: kind
         for key, kind in sorted(Schedule.known.items())

@@ -16,7 +16,7 @@ import numpy as np
 
 from cadence import shapes
 from cadence._program import Affine
-from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Sum
+from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Stairs, Sum
 from cadence.horizon import Horizon
 from cadence.levels import Level, affine
 from cadence.outline import cycles, spans, viewed
@@ -251,7 +251,7 @@ def _told(plan: Schedule, words: _Words, *, top: bool = False) -> str:
     """A whole plan as clauses without a full stop."""
     if words.depth > 3:
         return _text(plan)
-    if isinstance(plan, (Repeat, Part, Product, Sum, Clip)):
+    if isinstance(plan, (Repeat, Part, Product, Sum, Clip, Stairs)):
         return _composite(plan, words, top=top)
     *clauses, last = _clauses(plan, words)
     return f"{', '.join(clauses)}, then {last}" if clauses else last
@@ -264,7 +264,7 @@ def _text(plan: Schedule) -> str:
 
 
 def _composite(
-    plan: Repeat | Part | Product | Sum | Clip, words: _Words, *, top: bool = False
+    plan: Repeat | Part | Product | Sum | Clip | Stairs, words: _Words, *, top: bool = False
 ) -> str:
     if isinstance(plan, Repeat):
         return _repeated(plan, words, top=top)
@@ -277,6 +277,10 @@ def _composite(
             if bound is not None
         ]
         return f"{_one(plan.plan, words.deeper(), top=top)}; but {' and '.join(bounds)}"
+    if isinstance(plan, Stairs):
+        every: Any = plan.every
+        told = _one(plan.plan, words.deeper(), top=top)
+        return told if every == 1 else f"{told}; in stairs of {counted(every)}"
     kind, role = (Product, "factor") if isinstance(plan, Product) else (Sum, words.role or "term")
     inner = words.deeper(role)
     sides = _sides(plan, kind)
@@ -417,7 +421,7 @@ def _clause(part: _Part, before: _Part | None, words: _Words) -> str:
         return f"follow the function {told}{_for(part.steps)}"
     if isinstance(plan, (Repeat, Part)):
         return _composite(plan, words.deeper())
-    if isinstance(plan, (Product, Sum, Clip)):
+    if isinstance(plan, (Product, Sum, Clip, Stairs)):
         length = "" if part.steps is None else f" of {counted(part.steps)}"
         return f"run a part{length} ({_composite(plan, words.deeper())})"
     return _text(plan)
@@ -506,6 +510,7 @@ _MANNERS: dict[type[Schedule], str] = {
     shapes.Geometric: "by the same factor at every step",
     shapes.Tanh: "along a hyperbolic tangent",
     shapes.Hyperbolic: "along a hyperbola",
+    shapes.Logarithmic: "along a logarithm",
 }
 
 

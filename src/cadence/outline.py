@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cadence import shapes
-from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Sum
+from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Stairs, Sum
 from cadence.errors import ArgumentError
 from cadence.horizon import tile
 from cadence.schedule import Schedule
@@ -97,7 +97,8 @@ def cycles(plan: Repeat) -> Iterator[int]:
 def spans(plan: Schedule, total: int | None = None) -> list[Span]:
     """The parts of a resolved plan that have a name, in order, cut at `total`.
 
-    Phases and cycles are parts, also those of a plan that a level multiplies, lifts or bounds.
+    Phases and cycles are parts, also those of a plan that a level multiplies, lifts or bounds,
+    and of one in stairs.
 
     >>> from cadence import Cosine, Warmup
     >>> spans(Warmup(5) >> Cosine(10), 20)
@@ -119,10 +120,10 @@ Span(name='held', begin=15, end=20)]
 
 def _spans(plan: Schedule, begin: int, total: int) -> Iterator[Span]:
     inner = plan
-    while isinstance(inner, Clip) or (
+    while isinstance(inner, (Clip, Stairs)) or (
         isinstance(inner, (Product, Sum)) and not isinstance(inner.right, Schedule)
     ):
-        inner = inner.plan if isinstance(inner, Clip) else inner.left
+        inner = inner.plan if isinstance(inner, (Clip, Stairs)) else inner.left
     if isinstance(inner, Sequence):
         for part in inner.parts:
             yield from _spans(part, begin, total)
@@ -172,6 +173,7 @@ _NAMES: dict[type[Schedule], str] = {
     shapes.Polynomial: "polynomial",
     shapes.Exponential: "exponential",
     shapes.OneMinusSqrt: "1 - sqrt",
+    shapes.Logarithmic: "logarithmic",
     shapes.Rex: "REX",
     shapes.Tanh: "tanh",
     shapes.Hyperbolic: "hyperbolic",

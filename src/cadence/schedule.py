@@ -13,8 +13,8 @@ and its `end` at its step n, which is the next phase's step 0; after its end it 
 Plans compose. `a >> b` is a timeline: b has its own clock from 0 and, unless told otherwise,
 starts where a ended, so a timeline is continuous by default. A ramp without a length is *open*:
 it takes what the other phases leave of the run. `a * b`, `a + b`, `.clip(low, high)`,
-`.repeat(times)` and `.part(start, stop)` combine whole plans; inside them a timeline starts anew
-at 1.0.
+`.repeat(times)`, `.part(start, stop)` and `.stairs(every)` combine whole plans; inside them a
+timeline starts anew at 1.0.
 
 A plan whose lengths are all known in steps is **resolved** and total: it has a value at every
 finite step. Lengths in other units are resolved against a horizon: `plan.resolve(10_000)`.
@@ -43,7 +43,7 @@ from cadence.levels import Level, canonical, param, show
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Sum
+    from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Stairs, Sum
     from cadence.check import Finding
 
 __all__ = ["Leaf", "Phase", "Schedule"]
@@ -471,6 +471,23 @@ class Schedule:
         from cadence.algebra import Part
 
         return Part(self, start, stop, steps=steps)
+
+    def stairs(self, every: Length | str) -> Stairs:
+        """The plan in stairs: each value is kept for `every` steps.
+
+        `value(t) = plan(floor(t / every) * every)`, and from the plan's end on its end. A plan
+        in stairs of `"1ep"` moves once an epoch, on a clock that counts updates.
+
+        Args:
+            every: Steps of a stair, or a duration.
+
+        >>> from cadence import Linear
+        >>> Linear(8).stairs(3).values(9)
+        array([1.   , 1.   , 1.   , 0.625, 0.625, 0.625, 0.25 , 0.25 , 0.   ])
+        """
+        from cadence.algebra import Stairs
+
+        return Stairs(self, every)
 
     # Text.
 

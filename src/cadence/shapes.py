@@ -51,6 +51,7 @@ __all__ = [
     "InverseSqrt",
     "InverseTime",
     "Linear",
+    "Logarithmic",
     "MultiStepDecay",
     "OneMinusSqrt",
     "Piecewise",
@@ -344,6 +345,26 @@ class OneMinusSqrt(Ramp):
 
     def curve(self, u: Any, xp: Any) -> Any:
         return xp.sqrt(u)
+
+
+class Logarithmic(Ramp):
+    """A logarithm, steep at first: `curve(u) = log(1 + scale * u) / log(1 + scale)`.
+
+    Args:
+        scale: The start is `1 + scale` times as steep as the end, > 0; towards 0 it is a
+            straight line.
+
+    >>> plan = Logarithmic(9, start=0, end=1, scale=9)
+    >>> plan(0), round(plan(1), 12), plan(9), plan(99)
+    (0.0, 0.301029995664, 1.0, 1.0)
+
+    Rasley et al., DeepSpeed (2020), whose `WarmupLR` over n steps has scale n - 1.
+    """
+
+    scale: float = param(real(low=1e-9, high=1e300), default=9.0)
+
+    def curve(self, u: Any, xp: Any) -> Any:
+        return xp.log1p(self.scale * u) / math.log1p(self.scale)
 
 
 class Rex(Ramp):
@@ -717,11 +738,13 @@ class PowerLaw(Decay):
     """
 
     timescale: Length | float = param(as_period, kw_only=False)
-    exponent: float = param(real(low=0.0), default=0.5)
+    exponent: float = 0.5
 
     def decay(self, t: Any, xp: Any) -> Any:
-        del xp
-        return (1.0 + t / self.timescale) ** -self.exponent
+        elapsed = 1.0 + t / self.timescale
+        if self.exponent < 0.0 and xp is math:  # only growth can overflow
+            return power(elapsed, -self.exponent, xp)
+        return elapsed**-self.exponent
 
 
 class Piecewise(Leaf):

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from cadence import recipes
 from cadence._checks import given, suggest
-from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Sum
+from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Stairs, Sum
 from cadence.errors import ArgumentError, ArgumentTypeError, CadenceError, ParseError
 from cadence.horizon import Duration
 from cadence.levels import Absolute, absolute
@@ -87,6 +87,7 @@ _METHODS: dict[str, Callable[..., Schedule]] = {
     "clip": Schedule.clip,
     "part": Schedule.part,
     "repeat": Schedule.repeat,
+    "stairs": Schedule.stairs,
 }
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"*": operator.mul, "+": operator.add}
 _ABSTRACT: set[type[Schedule]] = {Leaf, Ramp, Decay}
@@ -97,6 +98,7 @@ _COMPOSITES: dict[type[Schedule], str] = {
     Clip: "a.clip(low=0.1)",
     Repeat: "a.repeat(3)",
     Part: "a.part(0, 600)",
+    Stairs: "a.stairs(100)",
 }
 _BY_NAME = (
     "; a function is written by its name, Function('name'), once it has been registered with "
@@ -312,7 +314,7 @@ class _Parser:
         while self._accept("."):
             name = self.token
             if name.kind != "name":
-                raise self._expected("'clip', 'part' or 'repeat'")
+                raise self._expected("'clip', 'part', 'repeat' or 'stairs'")
             self.position += 1
             word = name.text.casefold()
             if isinstance(node.value, recipes.OneCycle) and word in recipes.OneCycle._fields:
@@ -327,7 +329,8 @@ class _Parser:
                 is_pair = isinstance(node.value, recipes.OneCycle)
                 fields = recipes.OneCycle._fields if is_pair else ()
                 hint = suggest(word[:64], [*_METHODS, *fields])
-                hint = hint or "; the text of a plan knows .clip(...), .part(...) and .repeat(...)"
+                *others, last = (f".{method}(...)" for method in _METHODS)
+                hint = hint or f"; the text of a plan knows {', '.join(others)} and {last}"
                 raise self._refusal(name.at, f"unknown method '{_shortened(name.text, 40)}'{hint}")
             if self.token.text != "(":
                 raise self._expected(f"'(' after '{word}'")
