@@ -43,7 +43,7 @@ def steps(where: str, name: str, value: Any, *, low: int = 0) -> int:
 def as_level(where: str, name: str, rate: Any, peak: float | None) -> Level:
     """A rate that a library is given, as a multiple of the peak; absolute where that is unknown."""
     rate = _checks.number(where, name, rate)
-    return absolute(rate) if peak is None else rate / peak
+    return absolute(rate) if peak is None and rate else rate / (peak or 1.0)
 
 
 def timeline(*phases: Schedule) -> Schedule:

@@ -6,9 +6,10 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial, wraps
 from itertools import pairwise
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 from cadence import _checks
 from cadence.dialects import _common
@@ -106,44 +107,105 @@ def from_transformers(
 
     Hugging Face, transformers 5.23, `optimization.py`.
     """
-    given: dict[str, Any] = scheduler_specific_kwargs
-    if isinstance(name_or_args, str):
-        name, known = name_or_args, {}
-    else:
-        name, known = _of_arguments(name_or_args)
-    given = {
-        **known.pop("kwargs", {}),
-        **(given.pop("scheduler_specific_kwargs", None) or {}),
-        **given,
-    }
-    name = _name(name)
+    read = _Arguments(name_or_args) if isinstance(name_or_args, str) else _read(name_or_args)
+    name = getattr(read.name, "value", read.name)
+    known = _FUNCTIONS.get(name, name) if isinstance(name, str) else name
+    name = _checks.choice(WHERE, "name", known, _SCHEDULES)
     where = f"{WHERE}({name!r})"
-    total = _either(where, "total_steps", total_steps, "num_training_steps", given)
-    total = known.get("total") if total is None else steps(where, "total_steps", total)
-    warmup = _either(where, "warmup_steps", warmup_steps, "num_warmup_steps", given)
-    warmup = known.get("warmup") if warmup is None else warmup
-    rate = known.get("rate") if learning_rate is None else learning_rate
-    if rate is not None:
-        rate = _checks.number(where, "learning_rate", rate, above=0)
-    run = _Run(where, None if warmup is None else _warmup(where, warmup, total), total, rate)
+
+    own = {**read.own, **scheduler_specific_kwargs}
+    own |= own.pop("scheduler_specific_kwargs", None) or {}
+    for theirs, ours, value in (
+        ("num_warmup_steps", "warmup_steps", warmup_steps),
+        ("num_training_steps", "total_steps", total_steps),
+    ):
+        if value is not None and own.get(theirs) is not None:
+            raise ArgumentTypeError(f"{where}: {ours!r} and {theirs!r} are the same; give only one")
+    total = _first(total_steps, own.pop("num_training_steps", None), read.total)
+    total = None if total is None else steps(where, "total_steps", total)
+    exact = own.pop("num_warmup_steps", None)
+    exact = None if exact is None else steps(where, "num_warmup_steps", exact)
+    warmup = _first(warmup_steps, exact, read.warmup)
     if warmup is None and name not in _WITHOUT_WARMUP:
         raise ArgumentTypeError(f"{where}: 'warmup_steps' must be given; 0 is none")
-    return _common.call(where, partial(_SCHEDULES[name], run), given)
+    rate = _first(learning_rate, read.rate)
+    run = _Run(
+        where,
+        0 if warmup is None else _warmup(where, warmup, total),
+        total,
+        None if rate is None else _checks.number(where, "learning_rate", rate, above=0),
+    )
+    return _common.call(where, partial(_SCHEDULES[name], run), own)
 
 
-def _either(where: str, ours: str, value: Any, theirs: str, given: dict[str, Any]) -> Any:
-    """A value that may be given under either name."""
-    other = given.pop(theirs, None)
-    if value is not None and other is not None:
-        raise ArgumentTypeError(f"{where}: '{ours}' and '{theirs}' are the same; give one of them")
-    return other if value is None else value
+def _first(*values: Any) -> Any:
+    """The first that was given."""
+    return next((value for value in values if value is not None), None)
 
 
-def _name(name: Any) -> str:
-    """The schedule's name as their enumeration has it."""
-    name = getattr(name, "value", name)
-    known = _FUNCTIONS.get(name, name) if isinstance(name, str) else name
-    return _checks.choice(WHERE, "name", known, _SCHEDULES)
+class _Arguments(NamedTuple):
+    """What is known of a schedule beside what is said of it at the call."""
+
+    name: Any
+    own: Mapping[str, Any] = {}
+    warmup: float | None = None
+    total: int | None = None
+    rate: float | None = None
+
+
+_READ = {
+    "lr_scheduler_type": "linear",
+    "lr_scheduler_kwargs": None,
+    "warmup_steps": 0,
+    "warmup_ratio": 0.0,
+    "max_steps": -1,
+    "num_train_epochs": 3.0,
+    "learning_rate": None,
+}
+"""What is read of `TrainingArguments`, and what holds where it is missing."""
+
+
+def _read(args: Any) -> _Arguments:
+    """What `TrainingArguments`, or a dict or an object like it, say of the schedule."""
+    if isinstance(args, Mapping):
+        found = {key: args[key] for key in _READ if key in args}
+        for key in args.keys() - _READ.keys():
+            # It may hold anything beside what is read here, but hardly its misspelling.
+            close = get_close_matches(str(key), _READ, n=1, cutoff=0.9)
+            if close and close[0] not in args:
+                raise ArgumentTypeError(
+                    f"{WHERE}: unknown argument {key!r}; did you mean {close[0]!r}?"
+                )
+    else:
+        found = {key: getattr(args, key) for key in _READ if hasattr(args, key)}
+    if not found:
+        raise ArgumentTypeError(
+            f"{WHERE}: the schedule must be a name such as 'cosine', or TrainingArguments, or a "
+            f"dict with 'lr_scheduler_type' (got {_checks.given(args)})"
+        )
+    value = _READ | {key: given for key, given in found.items() if given is not None}
+    own = value["lr_scheduler_kwargs"] or {}
+    if isinstance(own, str):
+        own = _json(own)
+    total = steps(WHERE, "max_steps", value["max_steps"], low=-1)
+    return _Arguments(
+        value["lr_scheduler_type"],
+        own,
+        value["warmup_steps"] or value["warmup_ratio"],
+        total if total > 0 else None,
+        value["learning_rate"],
+    )
+
+
+def _json(text: str) -> Any:
+    """`lr_scheduler_kwargs` as the command line gives them."""
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        raise ArgumentError(
+            f"{WHERE}: 'lr_scheduler_kwargs' must be a dict, or one in JSON (got "
+            f"{_checks.given(text)})"
+        ) from None
 
 
 def _warmup(where: str, value: Any, total: int | None) -> int:
@@ -159,59 +221,19 @@ def _warmup(where: str, value: Any, total: int | None) -> int:
     return math.ceil(total * value)
 
 
-_READ = {
-    "lr_scheduler_type": "linear",
-    "lr_scheduler_kwargs": None,
-    "warmup_steps": 0,
-    "warmup_ratio": 0.0,
-    "max_steps": -1,
-    "num_train_epochs": 3.0,
-    "learning_rate": None,
-}
-"""What is read of `TrainingArguments`, and what holds where it is missing."""
-
-
-def _of_arguments(args: Any) -> tuple[Any, dict[str, Any]]:
-    """The name and the numbers in `TrainingArguments`, or in a dict or an object like it."""
-    where = WHERE
-    if isinstance(args, Mapping):
-        found = {key: args[key] for key in _READ if key in args}
-        for key in args.keys() - _READ.keys():
-            hint = _checks.suggest(key, _READ) if isinstance(key, str) else ""
-            close = hint and abs(len(key) - len(hint.split("'")[1])) <= 1
-            if close and hint.split("'")[1] not in args:
-                raise ArgumentTypeError(f"{where}: unknown argument {key!r}{hint}")
-    else:
-        found = {key: getattr(args, key) for key in _READ if hasattr(args, key)}
-    if not found:
-        raise ArgumentTypeError(
-            f"{where}: the schedule must be a name such as 'cosine', or TrainingArguments, or a "
-            f"dict with 'lr_scheduler_type' (got {_checks.given(args)})"
-        )
-    value = _READ | found
-    more = value["lr_scheduler_kwargs"] or {}
-    total = value["max_steps"]
-    return value["lr_scheduler_type"], {
-        "kwargs": dict(json.loads(more) if isinstance(more, str) else more),
-        "warmup": value["warmup_steps"] or value["warmup_ratio"] or 0,
-        "total": None if total is None or total <= 0 else steps(where, "max_steps", total),
-        "rate": value["learning_rate"],
-    }
-
-
 @dataclass(frozen=True)
 class _Run:
     """What every schedule is given."""
 
     where: str
-    warmup: int | None
+    warmup: int
     total: int | None
     rate: float | None
 
     @property
     def left(self) -> int | None:
         """Updates after the warm-up, never 0, since theirs divides by them; None where open."""
-        return None if self.total is None else max(1, self.total - (self.warmup or 0))
+        return None if self.total is None else max(1, self.total - self.warmup)
 
     def then(self, *phases: Schedule) -> Schedule:
         """A warm-up from 0, and what follows."""
@@ -238,7 +260,7 @@ def _constant_with_warmup(run: _Run) -> Schedule:
 
 
 def _linear(run: _Run) -> Schedule:
-    if run.total is not None and run.total <= (run.warmup or 0):
+    if run.total is not None and run.total <= run.warmup:
         return run.then(Constant(0.0))
     return run.then(Linear(run.left))
 
@@ -283,7 +305,7 @@ def _polynomial(run: _Run, lr_end: float = 1e-7, power: float = 1.0) -> Schedule
             f"{run.where}: 'lr_end' must be smaller than the learning rate (got {lr_end!r} and "
             f"{run.rate!r})"
         )
-    if run.total is not None and run.total <= (run.warmup or 0):
+    if run.total is not None and run.total <= run.warmup:
         if run.total == run.warmup:
             raise ArgumentError(
                 f"{run.where}: 'total_steps' must not be the steps of the warm-up (got {run.total} "
@@ -330,7 +352,7 @@ def _cosine_warmup_with_min_lr(
     warmup_lr_rate: float | None = None,
 ) -> Schedule:
     # Their clock is one ahead: the full rate comes one update before the warm-up's end.
-    wave, warmup = _wave(run, num_cycles, _floor(run, min_lr, min_lr_rate)), run.warmup or 0
+    wave, warmup = _wave(run, num_cycles, _floor(run, min_lr, min_lr_rate)), run.warmup
     first = (
         None
         if warmup_lr_rate is None
@@ -373,7 +395,7 @@ def _wsd(
         return timeline(rise, Hold(steps(run.where, "num_stable_steps", num_stable_steps)), fall)
     if run.total is None:
         return timeline(rise, Hold(), fall)
-    stable = run.total - (run.warmup or 0) - decay
+    stable = run.total - run.warmup - decay
     # Where the run is too short for both, theirs cuts off the beginning of the decay.
     return timeline(
         rise, *([Hold(stable), fall] if stable >= 0 else [fall.part(min(-stable, decay))])
