@@ -69,7 +69,7 @@ TYPES_ONLY = {
 OUTSIDE = {
     "torch": {
         *("binding", "captured", "updates", "ranks", "given", "ownership", "state", "scheduler"),
-        *("lr_scheduler", "range_finder"),
+        *("lr_scheduler", "range_finder", "dialects"),
     },
     "typer": {"cli"},
     "rich": {"cli"},

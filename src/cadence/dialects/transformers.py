@@ -32,7 +32,7 @@ from cadence.shapes import (
     Warmup,
 )
 
-__all__ = ["from_transformers"]
+__all__ = ["from_transformers", "of_lambda"]
 
 WHERE = "from_transformers"
 
@@ -491,3 +491,30 @@ _FUNCTIONS = {
     "get_greedy_schedule": "greedy",
 }
 """The functions that people call instead, and the names that stand for them."""
+
+
+_LAMBDAS = {
+    "_get_linear_schedule_with_warmup_lr_lambda": "linear",
+    "_get_cosine_schedule_with_warmup_lr_lambda": "cosine",
+    "_get_cosine_with_hard_restarts_schedule_with_warmup_lr_lambda": "cosine_with_restarts",
+    "_get_polynomial_decay_schedule_with_warmup_lr_lambda": "polynomial",
+    "_get_constant_lambda": "constant",
+    "_get_constant_schedule_with_warmup_lr_lambda": "constant_with_warmup",
+    "_get_inverse_sqrt_schedule_lr_lambda": "inverse_sqrt",
+    "_get_cosine_with_min_lr_schedule_with_warmup_lr_rate_lambda": "cosine_warmup_with_min_lr",
+    "_get_wsd_scheduler_lambda": "warmup_stable_decay",
+}
+"""What transformers gives to a `LambdaLR`, each with the arguments of its schedule."""
+
+
+def of_lambda(function: Any) -> Schedule | None:
+    """The plan of a function that transformers has given to a `LambdaLR`; None of any other."""
+    inner = function.func if isinstance(function, partial) else function
+    name = _LAMBDAS.get(getattr(inner, "__name__", ""))
+    if name is None or inner.__module__ != "transformers.optimization":
+        return None
+    given = dict(function.keywords) if isinstance(function, partial) else {}
+    given["learning_rate"] = given.pop("lr_init", None)
+    if "min_lr_rate" in given and name == "cosine":
+        name = "cosine_with_min_lr"
+    return from_transformers(name, **given)

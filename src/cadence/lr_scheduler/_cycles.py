@@ -275,7 +275,9 @@ class OneCycleLR(_Momenta, theirs.OneCycleLR):
         for phase in phases:
             end = float(phase["end_step"])
             if end > begin:  # in a short run a phase may be over before it begins
-                points += [(begin, levels[phase[f"start_{name}"]])]
+                first = (begin, levels[phase[f"start_{name}"]])
+                # Two phases share the point where they meet, unless one between them is left out.
+                points += [] if points[-1:] == [first] else [first]
                 points += [(end, levels[phase[f"end_{name}"]])]
                 begin = end
         points = points or [(0.0, levels[phases[-1][f"end_{name}"]])]
