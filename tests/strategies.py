@@ -194,7 +194,11 @@ def plans(
         every = st.integers(1, 9) | st.integers(1, 500)
         if budget >= 1:  # in a cycle whose own length must be known, no percentage is
             every |= st.sampled_from(["0.5ep", "3%"])
-        return draw(plans(length=length, least=least, **options)).stairs(draw(every))
+        plan = draw(plans(length=length, least=least, **options))
+        # A plan on a clock of its own has its lengths in steps, and goes on at its own pace.
+        own = plan._lacking() is None and next(plan._durations(), None) is None
+        each = draw(st.none() | st.integers(1, 9)) if own else None
+        return plan.stairs(draw(every), each=each)
     if form == "part":
         return draw(stretches(length, least=least, **options))
     return draw(repeats(length, least=least, **options))

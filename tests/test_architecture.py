@@ -50,6 +50,7 @@ LATE = {
     ("schedule", "Schedule.repeat", "algebra"),
     ("schedule", "Schedule.part", "algebra"),
     ("schedule", "Schedule.check", "check"),
+    ("schedule", "Schedule.stairs", "algebra"),
     ("schedule", "Schedule.plot", "plot"),
     ("schedule", "Schedule._repr_html_", "plot"),
     ("scheduler", "Scheduler.__init__", "check"),

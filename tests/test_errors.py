@@ -426,6 +426,15 @@ Linear(10).stairs(0)
     ArgumentError: stairs: 'every' must be >= 1 (got 0)
 Linear(10).stairs("0ep")
     ArgumentError: stairs: 'every' must be > 0 (got '0ep')
+Linear(10).stairs(5, each=0)
+    ArgumentError: stairs: 'each' must be >= 1 (got 0)
+Linear().stairs(5, each=1)
+    ArgumentError: stairs: where 'each' is given, the plan must have its lengths in steps of its
+        own clock (got Linear(), which is not resolved: a phase without a length takes the rest of
+        the run, whose length is not known; write plan.resolve(10_000) or Scheduler(...,
+        total_steps=10_000))
+Linear(2**50).stairs(16, each=1)
+    ArgumentError: stairs: the plan must come to at most 2**53 steps (got 18014398509481984)
 Linear(10).stairs(2.5)
     ArgumentTypeError: stairs: 'every' must be a whole number of steps or a duration such as '5%',
         '3ep', '4Ksamples' or '2Btok' (got 2.5)

@@ -95,6 +95,13 @@ SENTENCES = [
         steps from the full rate to 0; in stairs of 2 steps).
         """,
     ),
+    (
+        cd.Linear(3).stairs(100, each=1),
+        """
+        Decay linearly over 3 steps from the full rate to 0; with 1 step of that in every 100
+        steps.
+        """,
+    ),
     (cd.Linear(10).stairs(1), "Decay linearly over 10 steps from the full rate to 0."),
     (cd.Hyperbolic(50), "Decay along a hyperbola over 50 steps from the full rate to 0."),
     (
@@ -492,6 +499,11 @@ def test_any_plan_can_be_explained(drawn):
         (cd.Cosine(4).repeat(99), 400, ["cycles 0-396", "held 396-400"]),
         (cd.sgdr(times=3).resolve(10), 10, ["cycle 1 0-4", "cycle 2 4-7", "cycle 3 7-10"]),
         (cd.Warmup(5) >> cd.Hold(), 9, ["warm-up 0-5", "hold 5-9"]),
+        (
+            (cd.Warmup(5) >> cd.Cosine(10)).stairs(4, each=2),
+            60,
+            ["warm-up 0-12", "cosine 12-32", "held 32-60"],
+        ),
         ((cd.Warmup(5) >> cd.Cosine(10)).stairs(4), 15, ["warm-up 0-5", "cosine 5-15"]),
         ((cd.Warmup(5) >> cd.Cosine(9)).part(2, 9), 7, ["warm-up 0-3", "cosine 3-7"]),
         (
@@ -533,6 +545,8 @@ def test_cycles_begin_where_the_plan_restarts(plan, mult):
         (cd.ExponentialDecay(1.01), 200),
         (cd.StepDecay(30), 200),
         (cd.CosineWave(300), 300),
+        (cd.Linear(3).stairs(100, each=1), 300),
+        (cd.StepDecay(30).stairs(10, each=1), 2000),
         (cd.Warmup(10) >> cd.CosineWave(7.5), 18),
         (cd.noam(512), 100_000),
         (cd.triangular(10), 80),

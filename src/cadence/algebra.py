@@ -769,15 +769,38 @@ class Stairs(_Wrapper):
 
     called: ClassVar[str] = "stairs"
     every: Length = param(length(1), kw_only=False)
+    each: int | None = param(optional(whole(1)), default=None)
+
+    def _check(self) -> None:
+        if self.each is None:
+            return
+        if self.each == self.every:  # so that one plan is written in one way
+            object.__setattr__(self, "each", None)
+        why = self.plan._lacking()
+        if why is not None:
+            raise ArgumentError(
+                "stairs: where 'each' is given, the plan must have its lengths in steps of its own "
+                f"clock (got {self.plan!r}, which is not resolved: {why})"
+            )
+        self._check_length()
 
     def _share(self, horizon: Horizon) -> Fraction | float | None:
-        return self.plan._share(horizon)
+        share = self.plan._share(horizon)
+        if self.each is None or share is None or share == math.inf:
+            return share
+        return Fraction(math.ceil(share / self.each)) * self._stair(horizon)
 
-    def _fit(self, horizon: Horizon, steps: int) -> Self:
-        every = self.every
-        if isinstance(every, Duration):
-            every = max(1, horizon.steps(every))
-        return dataclasses.replace(self, plan=self.plan._fit(horizon, steps), every=every)
+    def _stair(self, horizon: Horizon) -> int:
+        """How many steps a value is kept for."""
+        return max(1, horizon.steps(self.every))
+
+    def _fit(self, horizon: Horizon, steps: int) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        every = self._stair(horizon)
+        if self.each is None:
+            return dataclasses.replace(self, plan=self.plan._fit(horizon, steps), every=every)
+        fitted = dataclasses.replace(self, every=every)
+        # A level that is kept for ever has no length in steps of the plan.
+        return fitted if fitted._share(horizon) is not None else Part(fitted, 0, steps)
 
     def _is_endless(self) -> bool:
         return self.plan._is_endless()
@@ -789,27 +812,33 @@ class Stairs(_Wrapper):
         del entry
         inner = self.plan.compiled(base)
         every: Any = self.every
+        each = self.each or every
         stop: Any = self.plan.steps
         if stop is None:
-            stop = inner.end if inner.end == math.inf else math.ceil(inner.end / every) * every
+            stop = inner.end
+        if stop < math.inf and (self.each or self.plan.steps is None):
+            stop = math.ceil(stop / each) * every
 
         def stepped(term: Term) -> Term:
-            return (lambda t, xp: term(t // every * every, xp)) if callable(term) else term
+            return (lambda t, xp: term(t // every * each, xp)) if callable(term) else term
 
         pieces = [Piece(0, 0, stepped(inner.term("p")), stepped(inner.term("q")))]
         if stop < math.inf:
-            pieces = [*(pieces if stop else []), Piece(stop, stop, *inner.at(stop))]
+            last = inner.at(stop // every * each if self.each else stop)
+            pieces = [*(pieces if stop else []), Piece(stop, stop, *last)]
 
         def around(t: float) -> tuple[Piece, float]:
             if t >= stop:
                 return pieces[-1], math.inf
-            begin = t // every * every
-            return Piece(begin, begin, *inner.at(begin)), min(begin + every, stop)
+            stair = t // every
+            begin = stair * every
+            return Piece(begin, begin, *inner.at(stair * each)), min(begin + every, stop)
 
         return Program(pieces, uses_base=inner.uses_base, around=around)
 
     def __repr__(self) -> str:
-        return f"{self.plan._bracketed(3)}.stairs({show(self.every)})"
+        each = "" if self.each is None else f", each={self.each}"
+        return f"{self.plan._bracketed(3)}.stairs({show(self.every)}{each})"
 
 
 def _are_whole(*steps: float) -> bool:

@@ -280,6 +280,8 @@ def _composite(
     if isinstance(plan, Stairs):
         every: Any = plan.every
         told = _one(plan.plan, words.deeper(), top=top)
+        if plan.each is not None:
+            return f"{told}; with {counted(plan.each)} of that in every {counted(every)}"
         return told if every == 1 else f"{told}; in stairs of {counted(every)}"
     kind, role = (Product, "factor") if isinstance(plan, Product) else (Sum, words.role or "term")
     inner = words.deeper(role)

@@ -43,6 +43,9 @@ def viewed(plan: Schedule) -> int:
     >>> viewed(Linear(300)), viewed(ExponentialDecay(0.99))
     (300, 200)
     """
+    if isinstance(plan, Stairs) and plan.each is not None:
+        every: Any = plan.every
+        return -(-viewed(plan.plan) // plan.each) * every
     end, length = plan.compiled().end, plan.steps
     if end < math.inf:
         if length is None:  # a level that is kept for ever deserves as long a look as its way there
@@ -120,8 +123,10 @@ Span(name='held', begin=15, end=20)]
 
 def _spans(plan: Schedule, begin: int, total: int) -> Iterator[Span]:
     inner = plan
-    while isinstance(inner, (Clip, Stairs)) or (
-        isinstance(inner, (Product, Sum)) and not isinstance(inner.right, Schedule)
+    while (
+        isinstance(inner, Clip)
+        or (isinstance(inner, Stairs) and inner.each is None)
+        or (isinstance(inner, (Product, Sum)) and not isinstance(inner.right, Schedule))
     ):
         inner = inner.plan if isinstance(inner, (Clip, Stairs)) else inner.left
     if isinstance(inner, Sequence):
@@ -143,6 +148,13 @@ def _spans(plan: Schedule, begin: int, total: int) -> Iterator[Span]:
         return
     if isinstance(inner, Part):
         yield from _played(inner, begin, total)
+        return
+    if isinstance(inner, Stairs):
+        every: Any = inner.every
+        each = inner.each or 1
+        for span in spans(inner.plan, -(-(total - begin) // every) * each):
+            first, end = (begin + -(-edge // each) * every for edge in (span.begin, span.end))
+            yield span._replace(begin=first, end=end)
         return
     yield Span(name(inner), begin, total if plan.steps is None else begin + plan.steps)
 

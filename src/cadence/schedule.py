@@ -472,22 +472,26 @@ class Schedule:
 
         return Part(self, start, stop, steps=steps)
 
-    def stairs(self, every: Length | str) -> Stairs:
+    def stairs(self, every: Length | str, *, each: int | None = None) -> Stairs:
         """The plan in stairs: each value is kept for `every` steps.
 
-        `value(t) = plan(floor(t / every) * every)`, and from the plan's end on its end. A plan
-        in stairs of `"1ep"` moves once an epoch, on a clock that counts updates.
+        `value(t) = plan(floor(t / every) * each)`, and from the plan's end on its end. A plan
+        in stairs of `"1ep"` moves once an epoch, on a clock that counts updates. One that was
+        written in epochs is put on that clock by `each=1`; its lengths are then its own.
 
         Args:
             every: Steps of a stair, or a duration.
+            each: Steps of the plan from one stair to the next; by default `every`.
 
         >>> from cadence import Linear
         >>> Linear(8).stairs(3).values(9)
         array([1.   , 1.   , 1.   , 0.625, 0.625, 0.625, 0.25 , 0.25 , 0.   ])
+        >>> Linear(2).stairs(3, each=1).values(8)
+        array([1. , 1. , 1. , 0.5, 0.5, 0.5, 0. , 0. ])
         """
         from cadence.algebra import Stairs
 
-        return Stairs(self, every)
+        return Stairs(self, every, each=each)
 
     # Text.
 
