@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from table import compare
 
 from cadence import parse
-from cadence.dialects import from_transformers
+from cadence.dialects import from_torch, from_transformers
 from cadence.errors import ArgumentError
 
 pytestmark = pytest.mark.peers
@@ -303,3 +303,24 @@ def test_greedy_is_its_controller(own, metrics):
     theirs = stepped(get_scheduler("greedy", optimizer, scheduler_specific_kwargs=own), metrics)
     ours = controlled(from_transformers("greedy", learning_rate=0.5, **own), 0.5, metrics)
     compare("transformers", VERSION, "greedy", ours, theirs)
+
+
+@settings(max_examples=100)
+@given(
+    st.sampled_from(sorted(OWN)).flatmap(lambda name: st.tuples(st.just(name), calls(name))), BASES
+)
+def test_a_live_scheduler_is_read_by_the_function_that_it_holds(made, base):
+    """Their schedulers are torch's `LambdaLR` with a function of their module."""
+    from transformers.optimization import get_scheduler
+
+    name, (warmup, total, own) = made
+    if name == "polynomial" and total == warmup:
+        return
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=base)
+    with warnings.catch_warnings(action="ignore"):
+        plan = from_torch(get_scheduler(name, optimizer, warmup, total, own))
+    arguments = {"num_warmup_steps": warmup, "num_training_steps": total, **own}
+    expected = from_transformers(name, learning_rate=base, **arguments)
+    steps = np.arange(3 * max(total, warmup) // 2 + 5)
+    assert "Function" not in repr(plan)
+    assert plan(steps) == pytest.approx(expected(steps), rel=1e-12, abs=1e-15)

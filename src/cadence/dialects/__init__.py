@@ -10,16 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cadence.dialects.lightning import from_lightning
     from cadence.dialects.torch import from_torch
     from cadence.dialects.transformers import from_transformers
 
 _HOMES = {
+    "from_lightning": "lightning",
     "from_torch": "torch",
     "from_transformers": "transformers",
 }
 """Each reader and its module, which is loaded on first use."""
 
 __all__ = [
+    "from_lightning",
     "from_torch",
     "from_transformers",
 ]

@@ -392,14 +392,14 @@ def _wsd(
     }
     fall = falls[_checks.choice(run.where, "decay_type", decay_type, falls)]()
     if num_stable_steps is not None:
-        return timeline(rise, Hold(steps(run.where, "num_stable_steps", num_stable_steps)), fall)
-    if run.total is None:
+        stable = steps(run.where, "num_stable_steps", num_stable_steps, low=-_checks.MOST)
+    elif run.total is not None:
+        stable = run.total - run.warmup - decay
+    else:
         return timeline(rise, Hold(), fall)
-    stable = run.total - run.warmup - decay
     # Where the run is too short for both, theirs cuts off the beginning of the decay.
-    return timeline(
-        rise, *([Hold(stable), fall] if stable >= 0 else [fall.part(min(-stable, decay))])
-    )
+    rest = [Hold(stable), fall] if stable >= 0 else [fall.part(min(-stable, decay))]
+    return timeline(rise, *rest)
 
 
 def _part_of_wave(length: int, cycles: float, low: float) -> Schedule:
