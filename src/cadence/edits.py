@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from cadence import algebra
-from cadence.algebra import Clip, Part, Product
+from cadence.algebra import Clip, Part, Product, Stairs
 from cadence.horizon import Duration
 from cadence.levels import Absolute
 from cadence.schedule import Schedule
@@ -30,7 +30,7 @@ __all__ = [
     "timeline",
 ]
 
-LENGTHS = {"steps", "every", "per", "timescale", "over", "milestones"}
+LENGTHS = {"steps", "every", "per", "period", "timescale", "over", "milestones"}
 """The fields of a plan that hold lengths."""
 
 LEVELS = {"start", "end", "level", "low", "high"}
@@ -70,8 +70,8 @@ def replaced(plan: Schedule, index: int, *parts: Schedule) -> Schedule:
     return _rebuilt(plan, own)
 
 
-def holds(plan: Any, kind: type[Schedule]) -> bool:
-    """Whether the plan is of this kind, or any that it is made of."""
+def holds(plan: Any, kind: type[Schedule] | tuple[type[Schedule], ...]) -> bool:
+    """Whether the plan is of this kind (or one of these), or any that it is made of."""
     if isinstance(plan, tuple):
         return any(holds(item, kind) for item in plan)
     if not isinstance(plan, Schedule):
@@ -92,7 +92,8 @@ def opened(plan: Schedule) -> Schedule | None:
     return _rebuilt(plan, own)
 
 
-# The steps and levels of a part are those of another clock: a plan that holds one is left alone.
+OTHERS = (Part, Stairs)
+"""Plans whose steps may be those of another clock: one that holds such a plan is left alone."""
 
 
 def in_epochs(plan: Schedule) -> Schedule | None:
@@ -101,18 +102,20 @@ def in_epochs(plan: Schedule) -> Schedule | None:
     def epochs(value: float) -> Any:
         return Duration(Fraction(str(value)), "ep") if value > 0 else value
 
+    if holds(plan, OTHERS):
+        return None
     changed = _mapped(plan, LENGTHS, epochs)
-    return None if changed == plan or holds(plan, Part) else changed
+    return None if changed == plan else changed
 
 
 def longer(plan: Schedule, times: int) -> Schedule | None:
     """The plan with each length in steps multiplied."""
-    return None if holds(plan, Part) else _mapped(plan, LENGTHS, lambda value: value * times)
+    return None if holds(plan, OTHERS) else _mapped(plan, LENGTHS, lambda value: value * times)
 
 
 def not_negative(plan: Schedule) -> Schedule | None:
     """The plan with 0 for each negative level."""
-    return None if holds(plan, Part) else _mapped(plan, LEVELS, lambda value: max(0.0, value))
+    return None if holds(plan, OTHERS) else _mapped(plan, LEVELS, lambda value: max(0.0, value))
 
 
 def as_rates(plan: Schedule) -> Schedule | None:
@@ -121,7 +124,7 @@ def as_rates(plan: Schedule) -> Schedule | None:
     def rate(value: float) -> Any:
         return Absolute(value) if value else value
 
-    return None if holds(plan, Part) else _mapped(plan, LEVELS, rate)
+    return None if holds(plan, OTHERS) else _mapped(plan, LEVELS, rate)
 
 
 def _mapped(
