@@ -18,6 +18,7 @@ from typing import NamedTuple
 import matplotlib as mpl
 import pytest
 import torch
+from torch import distributed
 
 import cadence
 import cadence.lr_scheduler
@@ -86,10 +87,8 @@ def tidy(text: str) -> list[str]:
     return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n").splitlines()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page_runs(page, tmp_path, monkeypatch):
-    """A reader who types a page from top to bottom gets what it says."""
-    monkeypatch.chdir(tmp_path)
+def run_page(page: Path) -> None:
+    """Run all fences of a page, one after the other."""
     mpl.use("agg")
     namespace: dict[str, object] = {"__name__": "__main__"}
     for fence in fences(page):
@@ -97,6 +96,41 @@ def test_page_runs(page, tmp_path, monkeypatch):
             run_python(fence, namespace)
         else:
             run_console(fence)
+
+
+@pytest.fixture
+def single(monkeypatch):
+    """What `torchrun` tells a process that is the only one; the group is gone afterwards."""
+    told = {"RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "localhost", "MASTER_PORT": 0}
+    for name, value in told.items():
+        monkeypatch.setenv(name, str(value))
+    yield
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_runs(page, tmp_path, monkeypatch, single):
+    """A reader who types a page from top to bottom gets what it says."""
+    monkeypatch.chdir(tmp_path)
+    run_page(page)
+
+
+@pytest.mark.slow
+def test_page_runs_in_two_processes(tmp_path):
+    """The page on training loops does what it says under `torchrun`, too, in each process."""
+    program = "import test_docs; test_docs.run_page(test_docs.ROOT / 'docs' / 'training-loop.md')"
+    (tmp_path / "train.py").write_text(program)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [*launch, "train.py"],
+        cwd=tmp_path, capture_output=True, encoding="utf-8", check=False,
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    # Each has half of the 80 batches that one process has.
+    assert done.stdout.count("40 batches / 2 accumulated = 20 updates an epoch") == 2
 
 
 def test_wrong_page_fails():
