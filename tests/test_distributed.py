@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ def model(seed=0):
     return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
 
 
-def scheduled(parameters, **options):
-    optimizer = torch.optim.AdamW(parameters, lr=0.01)
+def scheduled(parameters, kind=torch.optim.AdamW, **options):
+    optimizer = kind(parameters, lr=0.01)
     return cd.Scheduler(optimizer, lr=PLAN, total_steps=UPDATES, **options)
 
 
@@ -73,10 +74,10 @@ def outputs(processes):
 # What the processes do; each prints its lines.
 
 
-def curve_of(wrap, rank):
+def curve_of(wrap, rank, **kind):
     net = wrap(model())
     follow = os.environ.get("FOLLOW") == "1"
-    scheduler = scheduled(net.parameters())
+    scheduler = scheduled(net.parameters(), **kind)
     if follow:
         scheduler.follow()
     accumulate = int(os.environ.get("ACCUMULATE", "1"))
@@ -86,6 +87,14 @@ def curve_of(wrap, rank):
 
 def ddp(folder, rank):
     curve_of(DistributedDataParallel, rank)
+
+
+def zero(folder, rank):
+    """Each rank's optimizer wraps one that has a part of the parameters."""
+    from torch.distributed.optim import ZeroRedundancyOptimizer
+
+    kind = partial(ZeroRedundancyOptimizer, optimizer_class=torch.optim.AdamW)
+    curve_of(DistributedDataParallel, rank, kind=kind)
 
 
 def fsdp(folder, rank):
@@ -172,7 +181,7 @@ def alone():
     return [update(net, scheduler) for _ in range(UPDATES)]
 
 
-@pytest.mark.parametrize("task", ["ddp", "fsdp"])
+@pytest.mark.parametrize("task", ["ddp", "zero", "fsdp"])
 @pytest.mark.parametrize("follow", ["0", "1"])
 @pytest.mark.parametrize("accumulate", ["1", "4"])
 def test_two_processes_have_the_curve_of_one(task, follow, accumulate, tmp_path):
