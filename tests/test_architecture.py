@@ -30,6 +30,7 @@ FLOORS = [
         "revisions",
         "state",
         "given",
+        "rivals",
         "scheduler",
         "param_groups",
     ],
@@ -56,6 +57,7 @@ LATE = {
     ("scheduler", "Scheduler.__init__", "check"),
     ("scheduler", "Asked.plot", "plot"),
     ("revisions", "Change.plot", "plot"),
+    ("rivals", "refuse_rivals", "dialects"),
 }
 
 # For annotations alone: never executed.

@@ -10,11 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cadence.dialects.deepspeed import from_deepspeed
     from cadence.dialects.lightning import from_lightning
     from cadence.dialects.torch import from_torch
     from cadence.dialects.transformers import from_transformers
 
 _HOMES = {
+    "from_deepspeed": "deepspeed",
     "from_lightning": "lightning",
     "from_torch": "torch",
     "from_transformers": "transformers",
@@ -22,6 +24,7 @@ _HOMES = {
 """Each reader and its module, which is loaded on first use."""
 
 __all__ = [
+    "from_deepspeed",
     "from_lightning",
     "from_torch",
     "from_transformers",

@@ -22,6 +22,7 @@ from cadence.given import horizon as given_horizon
 from cadence.horizon import Horizon
 from cadence.ranks import REDUCE
 from cadence.revisions import Revision
+from cadence.rivals import refuse_rivals
 from cadence.scheduler._storage import KEPT, Stored
 from cadence.state import Adjustment, Decision
 
@@ -99,6 +100,7 @@ class Scheduler(Stored):
     ) -> None:
         from cadence.check import remark
 
+        refuse_rivals(optimizer, plans)
         # torch's own constructor is not run: it would patch `optimizer.step` and write values.
         self.optimizers = optimizers(optimizer)
         self.optimizer = self.optimizers[0]
