@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cadence.dialects.deepspeed import from_deepspeed
     from cadence.dialects.lightning import from_lightning
+    from cadence.dialects.megatron import from_megatron
     from cadence.dialects.torch import from_torch
     from cadence.dialects.transformers import from_transformers
 
 _HOMES = {
     "from_deepspeed": "deepspeed",
     "from_lightning": "lightning",
+    "from_megatron": "megatron",
     "from_torch": "torch",
     "from_transformers": "transformers",
 }
@@ -26,6 +28,7 @@ _HOMES = {
 __all__ = [
     "from_deepspeed",
     "from_lightning",
+    "from_megatron",
     "from_torch",
     "from_transformers",
 ]
