@@ -141,7 +141,7 @@ def test_weight_decays_are_these_plans(arguments, text):
 
 
 def test_a_command_a_namespace_a_dict_and_a_call_are_the_same():
-    """A command is read as far as it is about schedules, and so is the namespace of all arguments."""
+    """A command and a namespace are read as far as they are about schedules."""
     expected = from_megatron(lr=3e-4, min_lr=3e-5, lr_decay_style="cosine", train_iters=1000)
     command = """
         torchrun --nproc-per-node 8 pretrain_gpt.py \\

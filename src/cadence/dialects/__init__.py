@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cadence.dialects.composer import from_composer
     from cadence.dialects.deepspeed import from_deepspeed
     from cadence.dialects.lightning import from_lightning
     from cadence.dialects.megatron import from_megatron
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from cadence.dialects.transformers import from_transformers
 
 _HOMES = {
+    "from_composer": "composer",
     "from_deepspeed": "deepspeed",
     "from_lightning": "lightning",
     "from_megatron": "megatron",
@@ -26,6 +28,7 @@ _HOMES = {
 """Each reader and its module, which is loaded on first use."""
 
 __all__ = [
+    "from_composer",
     "from_deepspeed",
     "from_lightning",
     "from_megatron",

@@ -36,11 +36,15 @@ def updates(amount: float, each: float) -> float:
 def ramp(
     shape: Ramp, begin: float, end: float, start: Level, stop: Level, origin: int = 0
 ) -> Schedule:
-    """A ramp from step `begin` to step `end`, as a phase that starts at the whole step `origin`."""
+    """The shape from step `begin` to step `end`, as a phase that starts at the whole `origin`.
+
+    Of the shape the curve counts alone; its end is 0 where it is not given.
+    """
     if not (float(begin).is_integer() and float(end).is_integer()):
         points = ((begin - origin, start), (end - origin, stop))
+        bare = dataclasses.replace(shape, steps=None, start=None, end=0.0)
         piecewise = {Linear(): PiecewiseLinear, Cosine(): PiecewiseCosine}
-        return piecewise.get(shape, partial(PiecewiseRamp, ramp=shape))(points)
+        return piecewise.get(bare, partial(PiecewiseRamp, ramp=bare))(points)
     whole = dataclasses.replace(shape, steps=round(end - begin), start=start, end=stop)
     return whole if begin == origin else whole.part(round(origin - begin))
 
