@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cadence.dialects.deepspeed import from_deepspeed
     from cadence.dialects.lightning import from_lightning
     from cadence.dialects.megatron import from_megatron
+    from cadence.dialects.mmengine import from_mmengine
     from cadence.dialects.torch import from_torch
     from cadence.dialects.transformers import from_transformers
 
@@ -22,6 +23,7 @@ _HOMES = {
     "from_deepspeed": "deepspeed",
     "from_lightning": "lightning",
     "from_megatron": "megatron",
+    "from_mmengine": "mmengine",
     "from_torch": "torch",
     "from_transformers": "transformers",
 }
@@ -32,6 +34,7 @@ __all__ = [
     "from_deepspeed",
     "from_lightning",
     "from_megatron",
+    "from_mmengine",
     "from_torch",
     "from_transformers",
 ]
