@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cadence.dialects.megatron import from_megatron
     from cadence.dialects.mmengine import from_mmengine
     from cadence.dialects.torch import from_torch
+    from cadence.dialects.torchtitan import from_torchtitan
     from cadence.dialects.transformers import from_transformers
 
 _HOMES = {
@@ -25,6 +26,7 @@ _HOMES = {
     "from_megatron": "megatron",
     "from_mmengine": "mmengine",
     "from_torch": "torch",
+    "from_torchtitan": "torchtitan",
     "from_transformers": "transformers",
 }
 """Each reader and its module, which is loaded on first use."""
@@ -36,6 +38,7 @@ __all__ = [
     "from_megatron",
     "from_mmengine",
     "from_torch",
+    "from_torchtitan",
     "from_transformers",
 ]
 
