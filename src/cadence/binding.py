@@ -103,7 +103,7 @@ def replace(group: Group, key: str, value: Any) -> None:
         group[key] = value
 
 
-def check_readable(group: Group, key: str, label: str) -> None:
+def check_readable(group: Group, key: str, label: str, where: str = "Scheduler") -> None:
     """Raise unless the group has a finite number under `key`."""
     betas = group.get("betas")
     try:
@@ -115,9 +115,9 @@ def check_readable(group: Group, key: str, label: str) -> None:
         if key == "momentum" and betas:
             hint = "; this optimizer keeps its momentum in 'betas': write beta1=..."
         raise ArgumentError(
-            f"Scheduler: {label} must have a number {key!r} (it has {', '.join(names)}){hint}"
+            f"{where}: {label} must have a number {key!r} (it has {', '.join(names)}){hint}"
         ) from None
-    where = f"Scheduler: {label}[{key!r}]"
+    where = f"{where}: {label}[{key!r}]"
     if not _is_number(value):
         raise ArgumentTypeError(f"{where} must be a number (got {_checks.given(value)})")
     if isinstance(value, torch.Tensor) and not value.is_floating_point():

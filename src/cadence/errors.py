@@ -8,6 +8,8 @@
     │   └── ParseError                      text that is not a plan
     ├── UnresolvedError (ValueError)        a plan whose lengths need a horizon first
     ├── MismatchError (ValueError)          a checkpoint made by another plan or horizon
+    ├── LogError (ValueError)               a log that is not there, or cannot be read
+    ├── MissingLibraryError (ImportError)   an optional library that is not installed
     ├── ExternalChangeError (RuntimeError)  someone else wrote a scheduled value
     ├── PaceError (RuntimeError)            a clock that runs at another pace than the updates
     ├── PastEndError (RuntimeError)         a step after the plan's end, where that was forbidden
@@ -18,7 +20,8 @@
     ├── TakeoverWarning                     a second scheduler was built on one optimizer
     ├── CallOrderWarning                    the scheduler was stepped before the optimizer
     ├── PaceWarning                         the clock runs at another pace than the updates
-    └── ScheduleWarning                     a scheduler was built on a plan that cannot be meant
+    ├── ScheduleWarning                     a scheduler was built on a plan that cannot be meant
+    └── LogWarning                          a log lacks something that it should hold
 """
 
 __all__ = [
@@ -29,7 +32,10 @@ __all__ = [
     "CallOrderWarning",
     "ExternalChangeError",
     "ExternalChangeWarning",
+    "LogError",
+    "LogWarning",
     "MismatchError",
+    "MissingLibraryError",
     "PaceError",
     "PaceWarning",
     "ParseError",
@@ -63,6 +69,14 @@ class UnresolvedError(CadenceError, ValueError):
 
 class MismatchError(CadenceError, ValueError):
     """A checkpoint was made by another plan, horizon or set of groups."""
+
+
+class LogError(CadenceError, ValueError):
+    """A log of a run was not found, or cannot be read."""
+
+
+class MissingLibraryError(CadenceError, ImportError):
+    """An optional library is not installed; the message says what to install."""
 
 
 class ExternalChangeError(CadenceError, RuntimeError):
@@ -107,3 +121,7 @@ class PaceWarning(CadenceWarning):
 
 class ScheduleWarning(CadenceWarning):
     """A scheduler was built on a plan that is a mistake almost surely; the message has the code."""
+
+
+class LogWarning(CadenceWarning):
+    """A log lacks something: a line that cannot be read, or updates that were never seen."""

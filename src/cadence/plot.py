@@ -32,7 +32,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Curve", "curve", "describe", "notebook", "panels", "plot", "save", "svg", "terminal"]
+__all__ = [
+    "Curve",
+    "curve",
+    "describe",
+    "notebook",
+    "panels",
+    "plot",
+    "png",
+    "save",
+    "svg",
+    "terminal",
+]
 
 ALL_STEPS = 1 << 22
 """Runs up to this length are looked at step by step, longer ones through a grid."""
@@ -400,7 +411,7 @@ def _figure(groups: Sequence[Sequence[Curve]]) -> list[Axes]:
     axes = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
     for ax in axes:
         # A figure that pyplot does not know of is shown by notebooks if its axes can do it.
-        ax._repr_png_ = partial(_png, figure)
+        ax._repr_png_ = partial(png, figure)
     return list(axes)
 
 
@@ -410,11 +421,13 @@ def _columns(curves: Sequence[Curve]) -> int:
     return min(len(curves), 1 if longest > 42 else 2 if longest > 26 else 3)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure | Axes) -> bytes:
+    """A figure, or that of axes, as the content of a PNG file."""
     from io import BytesIO
 
+    target: Any = getattr(figure, "figure", None) or figure
     file = BytesIO()
-    figure.savefig(file, format="png", dpi=130)
+    target.savefig(file, format="png", dpi=130)
     return file.getvalue()
 
 

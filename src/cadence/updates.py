@@ -19,13 +19,13 @@ import torch
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-__all__ = ["Pace", "Updates", "finite", "remove"]
+__all__ = ["Pace", "Updates", "finite", "hook_into", "remove", "untraced"]
 
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _untraced(function: F) -> F:
+def untraced(function: F) -> F:
     """Keep `torch.compile` out of a function and of all that it calls.
 
     This is what `torch.compiler.disable` does, whose import takes seconds.
@@ -61,13 +61,13 @@ class Updates:
         self._all = frozenset(range(len(optimizers)))
         self._waiting = set(self._all)
         for i, optimizer in enumerate(optimizers):
-            handle = _register(optimizer, partial(self._count, i))
+            handle = hook_into(optimizer, partial(self._count, i))
             if handle is None:
                 self.hooked, self.seen = False, True
             else:
                 self.handles.append(handle)
 
-    @_untraced
+    @untraced
     def _count(self, index: int, optimizer: Optimizer, *_: object) -> None:
         self.seen = True
         if _rehearsed(optimizer) or (self.exact and _skipped(optimizer)):
@@ -106,10 +106,17 @@ def remove(handles: Iterable[RemovableHandle]) -> None:
         handle.remove()
 
 
-def _register(optimizer: Any, hook: Callable[..., None]) -> RemovableHandle | None:
-    """Hook into an optimizer, or into the one that it wraps; None where that cannot be done."""
+def hook_into(
+    optimizer: Any, hook: Callable[..., None], *, before: bool = False
+) -> RemovableHandle | None:
+    """Hook into an optimizer, or into the one that it wraps; None where that cannot be done.
+
+    The hook is called after each step, or before it.
+    """
     while isinstance(optimizer, Optimizer):
         try:
+            if before:
+                return optimizer.register_step_pre_hook(hook)
             return optimizer.register_step_post_hook(hook)
         except AttributeError:  # a wrapper, such as Accelerate's, that has no hooks of its own
             optimizer = getattr(optimizer, "optimizer", None)
