@@ -36,9 +36,9 @@ FLOORS = [
     ],
     [
         *("outline", "explain", "catalogue", "plot", "edits", "view", "rules", "check"),
-        *("lr_scheduler", "range_finder", "forecast", "compare"),
+        *("lr_scheduler", "runs", "range_finder", "forecast", "compare"),
     ],
-    ["dialects", "integrations"],
+    ["dialects", "logs", "integrations"],
     ["cli", "__main__", "__init__"],
 ]
 
@@ -72,12 +72,15 @@ TYPES_ONLY = {
 OUTSIDE = {
     "torch": {
         *("binding", "captured", "updates", "ranks", "given", "ownership", "state", "scheduler"),
-        *("lr_scheduler", "range_finder", "dialects"),
+        *("lr_scheduler", "range_finder", "dialects", "logs"),
     },
     "typer": {"cli"},
     "rich": {"cli"},
 }
-HEAVY = ["torch", "matplotlib", "uniplot", "typer", "rich", "jax", "pandas", "scipy", "sklearn"]
+HEAVY = [
+    *("torch", "matplotlib", "uniplot", "typer", "rich", "jax", "pandas", "scipy", "sklearn"),
+    *("tensorboard", "tensorboardX", "wandb", "mlflow", "PIL"),
+]
 
 PLACES = {
     name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)

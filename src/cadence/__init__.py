@@ -26,6 +26,7 @@ from cadence.recipes import (
     warmup_linear,
     wsd,
 )
+from cadence.runs import Run, read_run
 from cadence.schedule import Phase, Schedule
 from cadence.shapes import (
     Constant,
@@ -95,6 +96,7 @@ __all__ = [
     "PowerLaw",
     "Ramp",
     "Rex",
+    "Run",
     "Schedule",
     "Scheduler",
     "SpikeGuard",
@@ -112,6 +114,7 @@ __all__ = [
     "noam",
     "one_cycle",
     "parse",
+    "read_run",
     "register",
     "scaled",
     "sgdr",
