@@ -28,7 +28,11 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 MODULES = [m.name for m in pkgutil.walk_packages(cadence.__path__, prefix="cadence.")]
 GUIDES = [ROOT / "docs" / "guide.md", ROOT / "docs" / "guide.zh.md"]
 PICTURES = ROOT / "docs" / "_static" / "guide"
-FENCE = re.compile(r"^( *)```(python|console)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+# A comment above a fence names the group of dependencies that it needs beyond the usual ones.
+FENCE = re.compile(
+    r"^( *)(?:<!-- environment: (\w+) -->\n\1)?```(python|console)\n(.*?)^\1```$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 class Fence(NamedTuple):
@@ -38,13 +42,14 @@ class Fence(NamedTuple):
     line: int
     language: str
     text: str
+    environment: str | None = None
 
 
 def fences(page: Path) -> list[Fence]:
     """Find the fences of a page that are promised to run."""
     text = page.read_text(encoding="utf-8")
     return [
-        Fence(page.name, text[: found.start(3)].count("\n"), found[2], dedent(found[3]))
+        Fence(page.name, text[: found.start(4)].count("\n"), found[3], dedent(found[4]), found[2])
         for found in FENCE.finditer(text)
     ]
 
@@ -87,11 +92,13 @@ def tidy(text: str) -> list[str]:
     return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n").splitlines()
 
 
-def run_page(page: Path) -> None:
-    """Run all fences of a page, one after the other."""
+def run_page(page: Path, environment: str | None = None) -> None:
+    """Run a page from top to bottom, with the fences that need this environment."""
     mpl.use("agg")
     namespace: dict[str, object] = {"__name__": "__main__"}
     for fence in fences(page):
+        if fence.environment not in (None, environment):
+            continue
         if fence.language == "python":
             run_python(fence, namespace)
         else:
@@ -131,6 +138,25 @@ def test_page_runs_in_two_processes(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     # Each has half of the 80 batches that one process has.
     assert done.stdout.count("40 batches / 2 accumulated = 20 updates an epoch") == 2
+
+
+def test_fences_of_another_environment(tmp_path):
+    """A fence that needs more is run where that is installed, as a part of its page."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\nx = 1\n```\n\n<!-- environment: peers -->\n```python\n1 / (x - 1)\n```\n"
+    )
+    run_page(page)
+    with pytest.raises(ZeroDivisionError):
+        run_page(page, "peers")
+
+
+def test_environments_are_known():
+    """No fence is left out everywhere because its environment is misspelt or unread."""
+    for page in PAGES:
+        comments = page.read_text(encoding="utf-8").count("<!-- environment:")
+        found = [fence.environment for fence in fences(page) if fence.environment]
+        assert found == ["peers"] * comments, page.name
 
 
 def test_wrong_page_fails():
