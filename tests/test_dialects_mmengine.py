@@ -105,7 +105,7 @@ BY_EPOCH = [
     (
         {"type": "CosineAnnealingLR", "end": 12},
         "Cosine(12).part(0, 11)",
-        "Cosine(1200).part(0, 1100).stairs(100)",
+        "Cosine(12).part(0, 11).stairs(100, each=1)",
     ),
     ({"type": "ExponentialLR", "gamma": 0.9}, "ExponentialDecay(0.9)", "StepDecay(100, 0.9)"),
 ]

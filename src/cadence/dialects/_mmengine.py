@@ -84,8 +84,8 @@ class Range:
         return _checks.number(self.where, name, value, **bounds)
 
     def kept(self, plan: Schedule) -> Schedule:
-        """A plan that moves once a step of the scheduler."""
-        return plan if self.every == 1 else plan.stairs(self.every)
+        """A plan in steps of the scheduler, in updates."""
+        return plan if self.every == 1 else plan.stairs(self.every, each=1)
 
     def floor(self, eta_min: Any, eta_min_ratio: Any) -> Affine:
         """The least value, given itself or as a part of the initial one."""
@@ -118,11 +118,9 @@ def _start(level: Level) -> Level | None:
     return None if level == 1.0 else level
 
 
-def _cut(plan: Schedule, moves: int | None) -> Schedule:
+def _cut(plan: Schedule, last: int) -> Schedule:
     """The plan up to the last change."""
-    if moves is None or plan.steps == moves:
-        return plan
-    return plan.part(0, moves)
+    return plan if plan.steps == last else plan.part(0, last)
 
 
 # One function for each kind, with its arguments.
@@ -186,7 +184,7 @@ def _linear(at: Range, *, start_factor: float = 1.0 / 3, end_factor: float = 1.0
         )
     if start == end == 1.0:
         return Effect()
-    return Effect(at.kept(Linear(at.moves, start=_start(start), end=end)))
+    return Effect(at.kept(Linear(at.last, start=_start(start), end=end)))
 
 
 def _cosine(
@@ -198,20 +196,20 @@ def _cosine(
 ) -> Effect:
     """Down to the least in T_max steps, from there up to the initial value, and so on."""
     low = at.floor(eta_min, eta_min_ratio)
-    n = whole(at.where, "T_max", T_max) * at.every if T_max else (at.last + 1) * at.every
-    moves = at.moves
+    n = whole(at.where, "T_max", T_max) if T_max else at.last + 1
+    last = None if at.steps is None else at.last
 
     def down(start: Level, end: Level, top: Level) -> Schedule:
         ramp = Cosine(n, start=_start(start), end=end)
-        if moves is not None and moves <= n:
-            return at.kept(_cut(ramp, moves))
-        steps = None if moves is None else moves - n
+        if last is not None and last <= n:
+            return at.kept(_cut(ramp, last))
+        steps = None if last is None else last - n
         return at.kept(ramp >> CosineWave(2 * n, start=end, end=top, steps=steps))
 
     def follow(found: Affine) -> Schedule:
         return _through(down, found, low, at.base)
 
-    alone = low == NOTHING and moves is not None and moves <= n
+    alone = low == NOTHING and last is not None and last <= n
     return Effect(follow(FULL) if alone else None, follow)
 
 
@@ -221,7 +219,7 @@ def _poly(at: Range, *, eta_min: float = 0.0, power: float = 1.0) -> Effect:
         return Effect()
 
     def down(start: Level, end: Level) -> Schedule:
-        return at.kept(Polynomial(at.moves, start=_start(start), end=end, power=exponent))
+        return at.kept(Polynomial(at.last, start=_start(start), end=end, power=exponent))
 
     def follow(found: Affine) -> Schedule:
         return _through(down, found, low)
@@ -268,8 +266,8 @@ def _one_cycle(
         if end > points[-1][0]:  # else no step is left for it
             points.append((end, level))
     kind = PiecewiseCosine if anneal_strategy == "cos" else PiecewiseLinear
-    placed = tuple((step * at.every, absolute(level)) for step, level in points)
-    plan = at.kept(_cut(kind(placed), at.moves))
+    placed = tuple((step, absolute(level)) for step, level in points)
+    plan = at.kept(_cut(kind(placed), at.last))
     return Effect(follow=lambda found: plan)
 
 
@@ -285,15 +283,14 @@ def _restarts(
     if eta_min is None and eta_min_ratio is None:
         raise ArgumentError(f"{at.where}: 'eta_min' or 'eta_min_ratio' must be given")
     low = at.floor(eta_min, eta_min_ratio)
-    lengths = [whole(at.where, "periods", one, low=1) * at.every for one in periods]
+    lengths = [whole(at.where, "periods", one, low=1) for one in periods]
     weights = [at.number("restart_weights", one) for one in restart_weights]
     if not lengths or len(lengths) != len(weights):
         raise ArgumentError(
             f"{at.where}: 'periods' and 'restart_weights' must be of one length (got "
             f"{len(lengths)} and {len(weights)})"
         )
-    last = sum(lengths) - at.every
-    moves = last if at.moves is None else min(last, at.moves)
+    last = sum(lengths) - 1 if at.steps is None else min(sum(lengths) - 1, at.last)
 
     def cycles(end: Level, *starts: Level) -> Schedule:
         phases = [
@@ -303,7 +300,7 @@ def _restarts(
         return phases[0] if len(phases) == 1 else Timeline(tuple(phases))
 
     tops = (Affine(weight * at.base.p, weight * at.base.q) for weight in weights)
-    plan = at.kept(_cut(_through(cycles, low, *tops), moves))
+    plan = at.kept(_cut(_through(cycles, low, *tops), last))
     return Effect(follow=lambda found: plan)
 
 
