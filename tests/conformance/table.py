@@ -4,12 +4,22 @@
 so nothing compares the page with a later run.
 """
 
+import importlib.metadata
 import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+
+def version(library):
+    """The installed version; tests are collected where the library is not, too."""
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
 
 NEAR_ZERO = 1e-3
 """Values smaller than this part of the largest are compared as if they were that large."""

@@ -1,6 +1,5 @@
 """Composer's schedulers beside the plans that are read from the same arguments."""
 
-import importlib.metadata
 import math
 import warnings
 
@@ -9,7 +8,7 @@ import pytest
 import reference
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from table import compare
+from table import compare, version
 
 from cadence import Horizon, parse
 from cadence.dialects import from_composer
@@ -17,7 +16,7 @@ from cadence.errors import ArgumentError
 
 pytestmark = pytest.mark.peers
 
-VERSION = importlib.metadata.version("mosaicml")
+VERSION = version("mosaicml")
 EXAMPLES = 150
 
 LEVELS = st.sampled_from([0.0, 0.1, 1.0]) | st.floats(-0.5, 2.0)

@@ -1,6 +1,5 @@
 """mmengine's parameter schedulers beside the plans that are read from the same configs."""
 
-import importlib.metadata
 import warnings
 
 import numpy as np
@@ -9,7 +8,7 @@ import reference
 import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from table import compare
+from table import compare, version
 
 from cadence import parse
 from cadence.dialects import from_mmengine
@@ -17,7 +16,7 @@ from cadence.errors import ArgumentError
 
 pytestmark = pytest.mark.peers
 
-VERSION = importlib.metadata.version("mmengine")
+VERSION = version("mmengine")
 EXAMPLES = 150
 BASE = 0.3
 MOST = 120
