@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cadence.dialects.lightning import from_lightning
     from cadence.dialects.megatron import from_megatron
     from cadence.dialects.mmengine import from_mmengine
+    from cadence.dialects.timm import from_timm
     from cadence.dialects.torch import from_torch
     from cadence.dialects.torchtitan import from_torchtitan
     from cadence.dialects.transformers import from_transformers
@@ -25,6 +26,7 @@ _HOMES = {
     "from_lightning": "lightning",
     "from_megatron": "megatron",
     "from_mmengine": "mmengine",
+    "from_timm": "timm",
     "from_torch": "torch",
     "from_torchtitan": "torchtitan",
     "from_transformers": "transformers",
@@ -37,6 +39,7 @@ __all__ = [
     "from_lightning",
     "from_megatron",
     "from_mmengine",
+    "from_timm",
     "from_torch",
     "from_torchtitan",
     "from_transformers",

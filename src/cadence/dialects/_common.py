@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from cadence import _checks
 from cadence.errors import ArgumentError, ArgumentTypeError
 from cadence.feedback import Plateau
-from cadence.levels import Level, absolute
+from cadence.levels import Absolute, Level, absolute
 from cadence.schedule import Schedule
+from cadence.shapes import (
+    Cosine,
+    Linear,
+    PiecewiseCosine,
+    PiecewiseLinear,
+    PiecewiseRamp,
+    Ramp,
+    Warmup,
+)
 
-__all__ = ["as_level", "call", "plateau", "steps", "timeline"]
+__all__ = [
+    "as_level",
+    "call",
+    "flag",
+    "named",
+    "plateau",
+    "rate_or_own",
+    "steps",
+    "stretched",
+    "timeline",
+    "times",
+]
 
 T = TypeVar("T")
 
@@ -32,6 +54,22 @@ def call(where: str, function: Callable[..., T], given: Mapping[str, Any]) -> T:
     return function(**given)
 
 
+def named(
+    where: str, function: Callable[..., Any], placed: Iterable[Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments by name; those without one are in the order of the function's keywords."""
+    names, values = list(inspect.signature(function).parameters), list(placed)
+    if len(values) > len(names):
+        raise ArgumentTypeError(
+            f"{where}: at most {len(names)} arguments may be given (got {len(values)})"
+        )
+    found = dict(zip(names, values, strict=False))
+    for name in given:
+        if name in found:
+            raise ArgumentTypeError(f"{where}: {name!r} must be given only once")
+    return {**found, **given}
+
+
 def steps(where: str, name: str, value: Any, *, low: int = 0) -> int:
     """A whole number of steps >= `low`; libraries that divide by it take `1e3` too."""
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
@@ -40,10 +78,68 @@ def steps(where: str, name: str, value: Any, *, low: int = 0) -> int:
     return _checks.whole(where, name, value, low=low)
 
 
+def flag(where: str, name: str, value: Any) -> bool:
+    """True or False."""
+    return _checks.choice(where, name, value, (True, False))
+
+
+def stretched(
+    ramp: Ramp,
+    a: float,
+    b: float,
+    start: Level,
+    end: Level,
+    steps: int | None = None,
+    *,
+    continues: bool = False,
+) -> Schedule:
+    """A ramp from step `a` to step `b` for the steps from 0 on; neither need be whole.
+
+    Args:
+        ramp: The curve.
+        a: Where the curve begins; below 0, only the rest of it is taken.
+        b: Where it ends.
+        start: The level at `a`.
+        end: The level at `b`.
+        steps: How long the phase is; by default up to the first step from `b` on.
+        continues: Whether `start` is where the phase before ends, or 1.0 at the beginning of a
+            plan, so that it need not be said.
+    """
+    a, b = _whole(a), _whole(b)
+    if a == 0 and isinstance(b, int) and steps in (None, b):
+        return dataclasses.replace(ramp, steps=b, start=None if continues else start, end=end)
+    points = [(a, start), (b, end)]
+    if steps is not None and steps > math.ceil(b):
+        points.append((steps, end))
+    if ramp in (Linear(), Warmup()):
+        return PiecewiseLinear(tuple(points))
+    return (
+        PiecewiseCosine(tuple(points)) if ramp == Cosine() else PiecewiseRamp(tuple(points), ramp)
+    )
+
+
+def _whole(step: float) -> float:
+    """The step as an int, where it is one but for rounding."""
+    near = round(step)
+    return near if math.isclose(step, near, rel_tol=1e-12, abs_tol=1e-9) else step
+
+
 def as_level(where: str, name: str, rate: Any, peak: float | None) -> Level:
     """A rate that a library is given, as a multiple of the peak; absolute where that is unknown."""
     rate = _checks.number(where, name, rate)
     return absolute(rate) if peak is None and rate else rate / (peak or 1.0)
+
+
+def rate_or_own(where: str, name: str, rate: Any) -> Level:
+    """A rate, which is absolute; the group's own, where it is left out."""
+    return 1.0 if rate is None else as_level(where, name, rate, None)
+
+
+def times(level: Level, factor: float) -> Level:
+    """A multiple of a level."""
+    if not isinstance(level, Absolute):
+        return level * factor
+    return absolute(level.value * factor) if level.value * factor else 0.0
 
 
 def timeline(*phases: Schedule) -> Schedule:
