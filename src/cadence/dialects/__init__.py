@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cadence.dialects.lightning import from_lightning
     from cadence.dialects.megatron import from_megatron
     from cadence.dialects.mmengine import from_mmengine
+    from cadence.dialects.optax import from_optax
     from cadence.dialects.timm import from_timm
     from cadence.dialects.torch import from_torch
     from cadence.dialects.torchtitan import from_torchtitan
@@ -26,6 +27,7 @@ _HOMES = {
     "from_lightning": "lightning",
     "from_megatron": "megatron",
     "from_mmengine": "mmengine",
+    "from_optax": "optax",
     "from_timm": "timm",
     "from_torch": "torch",
     "from_torchtitan": "torchtitan",
@@ -39,6 +41,7 @@ __all__ = [
     "from_lightning",
     "from_megatron",
     "from_mmengine",
+    "from_optax",
     "from_timm",
     "from_torch",
     "from_torchtitan",
