@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cadence.dialects.composer import from_composer
     from cadence.dialects.deepspeed import from_deepspeed
+    from cadence.dialects.keras import from_keras
     from cadence.dialects.lightning import from_lightning
     from cadence.dialects.megatron import from_megatron
     from cadence.dialects.mmengine import from_mmengine
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "from_composer": "composer",
     "from_deepspeed": "deepspeed",
+    "from_keras": "keras",
     "from_lightning": "lightning",
     "from_megatron": "megatron",
     "from_mmengine": "mmengine",
@@ -38,6 +40,7 @@ _HOMES = {
 __all__ = [
     "from_composer",
     "from_deepspeed",
+    "from_keras",
     "from_lightning",
     "from_megatron",
     "from_mmengine",
