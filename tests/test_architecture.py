@@ -72,7 +72,7 @@ TYPES_ONLY = {
 OUTSIDE = {
     "torch": {
         *("binding", "captured", "updates", "ranks", "given", "ownership", "state", "scheduler"),
-        *("lr_scheduler", "range_finder", "dialects", "logs"),
+        *("lr_scheduler", "range_finder", "dialects", "logs", "integrations"),
     },
     "typer": {"cli"},
     "rich": {"cli"},
@@ -80,6 +80,7 @@ OUTSIDE = {
 HEAVY = [
     *("torch", "matplotlib", "uniplot", "typer", "rich", "jax", "pandas", "scipy", "sklearn"),
     *("tensorboard", "tensorboardX", "wandb", "mlflow", "PIL"),
+    *("transformers", "accelerate", "lightning", "pytorch_lightning", "ignite", "jsonargparse"),
 ]
 
 PLACES = {

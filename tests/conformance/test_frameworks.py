@@ -15,11 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 from rig import CADENCE, TORCH, Make, ramp
-from torch.utils.data import DataLoader, TensorDataset
+from small import UPDATES, Net, Rows, batches, optimizer_for, record, reset
 
 pytestmark = pytest.mark.peers
-
-UPDATES = 8
 
 MAKES = [
     Make("StepLR", {"step_size": 3, "gamma": 0.5}),
@@ -67,50 +65,6 @@ def by_class(makes):
 everything = by_class([*MAKES, WARMED, CHAINED])
 
 
-class Net(torch.nn.Module):
-    """A model that returns its loss, as Transformers wants it."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.layer = torch.nn.Linear(4, 1)
-
-    def forward(self, x, y):
-        logits = self.layer(x)
-        return {"loss": torch.nn.functional.mse_loss(logits, y), "logits": logits}
-
-
-def data(size):
-    torch.manual_seed(1)
-    x = torch.randn(size, 4)
-    return TensorDataset(x, x.sum(dim=1, keepdim=True))
-
-
-def batches(count=UPDATES):
-    return DataLoader(data(2 * count), batch_size=2)
-
-
-def optimizer_for(model):
-    """Two groups with rates of their own."""
-    weight, bias = model.parameters()
-    groups = [{"params": [weight]}, {"params": [bias], "lr": 0.02}]
-    return torch.optim.SGD(groups, lr=0.1, momentum=0.9)
-
-
-KEYS = "lr", "momentum"
-
-
-def record(optimizer):
-    """What the optimizer is told at each of its updates, as a list that grows."""
-    seen = []
-
-    def note(optimizer, *_):
-        seen.append([float(group[key]) for group in optimizer.param_groups for key in KEYS])
-
-    optimizer.register_step_pre_hook(note)
-    return seen
-
-
 def same(left, right):
     """The same rows of numbers."""
     assert len(left) == len(right) > 0
@@ -138,20 +92,6 @@ def whole_and_resumed(begin, resume):
 
 
 # Transformers.
-
-
-class Rows(torch.utils.data.Dataset):
-    """The data as the Trainer wants it."""
-
-    def __init__(self, size):
-        self.data = data(size)
-
-    def __len__(self):
-        return len(self.data)
-
-    def __getitem__(self, index):
-        x, y = self.data[index]
-        return {"x": x, "y": y}
 
 
 def train(folder, make=None, library=None, *, kind=None, resume=False, expected=None, **options):
@@ -631,14 +571,6 @@ def test_ignite_hands_metrics_to_a_plateau(how, tmp_path, monkeypatch):
 
 
 # Accelerate.
-
-
-def reset():
-    """Accelerate keeps its state for the whole process: begin anew."""
-    from accelerate.state import AcceleratorState, GradientState
-
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
 
 
 def accelerated(library, make, folder, *, resume=False, **options):
