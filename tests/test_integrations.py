@@ -14,7 +14,7 @@ from cadence._optional import require
 from cadence.errors import ArgumentError, MissingLibraryError, PaceWarning, ParseError
 from cadence.horizon import Horizon
 from cadence.integrations import accelerate, ignite, jsonargparse, lightning, transformers
-from cadence.integrations._held import held, numbers
+from cadence.integrations._held import Held, numbers
 from cadence.integrations._late import LateScheduler, compare_length, completed
 
 FRAMEWORKS = "transformers", "accelerate", "lightning", "pytorch_lightning", "ignite"
@@ -209,7 +209,7 @@ def test_values_are_named_after_their_groups():
         beta1=cd.Constant(0.5),
         also={"dropout": (seen.append, cd.Constant(0.25))},
     )
-    values = held(scheduler, "net/")
+    values = Held(scheduler, "net/")()
     assert numbers(values) == pytest.approx(
         {
             "net/lr/body": 0.1,

@@ -6,37 +6,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from cadence.binding import copied, number, read
+from cadence.logs._texts import Place, label_groups
 from cadence.scheduler import Scheduler
-from cadence.state import Decision
 
-__all__ = ["held", "numbers", "told"]
+__all__ = ["Held", "numbers"]
 
 
-def held(scheduler: Scheduler, prefix: str = "") -> dict[str, Any]:
-    """What the next update will use, as `lr/NAME`, `momentum/NAME`, ...
+class Held:
+    """What the next update will use, as `lr/NAME`, `momentum/NAME`, ... at each call.
 
-    NAME is the group's `"name"`, or `group0`, `group1`, ... over all optimizers; what is set beside
-    the groups is `also/NAME`. Tensors are copied, and not read: nothing waits for a device.
+    These are the names of :class:`~cadence.logs.ScheduleLogger`. Frameworks have an event before
+    each update, so no hook is needed. Tensors are copied, and not read: nothing waits for a device.
     """
-    groups = [group for optimizer in scheduler.optimizers for group in optimizer.param_groups]
-    labels: dict[str, Mapping[str, Any]] = {}
-    for i, group in enumerate(groups):
-        label = str(group.get("name", f"group{i}"))
-        labels[f"{label}.{i}" if label in labels else label] = group
-    values = {
-        f"{prefix}{key}/{label}": copied(read(dict(group), key))
-        for key in scheduler._given
-        for label, group in labels.items()
-    }
-    others = scheduler._others.items()
-    return values | {f"{prefix}also/{name}": other.slot.written for name, other in others}
+
+    def __init__(self, scheduler: Scheduler, prefix: str = "") -> None:
+        self.scheduler, self.prefix = scheduler, prefix
+        self._labels: dict[Place, str] = {}
+
+    def __call__(self) -> dict[str, Any]:
+        optimizers, prefix = self.scheduler.optimizers, self.prefix
+        label_groups(optimizers, self._labels)
+        values = {
+            f"{prefix}{key}/{label}": copied(read(optimizers[o].param_groups[i], key))
+            for key in self.scheduler._given
+            for (o, i), label in self._labels.items()
+        }
+        others = self.scheduler._others.items()
+        return values | {f"{prefix}also/{name}": other.slot.written for name, other in others}
 
 
 def numbers(values: Mapping[str, Any]) -> dict[str, float]:
     """The values as floats."""
     return {name: number(value) for name, value in values.items()}
-
-
-def told(decision: Decision) -> str:
-    """A decision as a line of a log."""
-    return f"step {decision.step}: rates x {decision.factor:g}, {decision.reason}"

@@ -11,8 +11,9 @@ from cadence import _checks
 from cadence._optional import require
 from cadence.errors import ArgumentError
 from cadence.horizon import Horizon
-from cadence.integrations._held import held, numbers, told
+from cadence.integrations._held import Held, numbers
 from cadence.integrations._late import LateScheduler, compare_length
+from cadence.logs._texts import decision as line
 from cadence.scheduler import Scheduler
 
 __all__ = ["ScheduleHandler"]
@@ -103,11 +104,13 @@ class ScheduleHandler:
         part, rest = divmod(each or 0, self.accumulate)
         known = Horizon(updates, steps_per_epoch=None if rest else part or None)
         done = state.iteration // self.accumulate
-        compare_length(self._late.begin(self.optimizer, known, done).follow(), known)
+        scheduler = self._late.begin(self.optimizer, known, done).follow()
+        compare_length(scheduler, known)
+        self._held = Held(scheduler)
 
     def _show(self, engine: Any) -> None:
         if self.log:
-            engine.state.metrics.update(numbers(held(self.scheduler)))
+            engine.state.metrics.update(numbers(self._held()))
 
     def _stop(self, engine: Any) -> None:
         if self.scheduler.horizon.wall_time and self.scheduler.finished:
@@ -132,7 +135,7 @@ class ScheduleHandler:
         decision = late.scheduler.observe(metrics[self.metric])
         metrics["feedback/factor"] = 1.0 if decision is None else decision.factor
         if decision is not None:
-            evaluator.logger.info(told(decision))
+            evaluator.logger.info(line(decision))
 
     def state_dict(self) -> dict[str, Any]:
         """The scheduler's state."""

@@ -19,9 +19,10 @@ from torch.optim import Optimizer
 from cadence import _checks
 from cadence.errors import ArgumentError
 from cadence.horizon import Horizon
-from cadence.integrations._held import held, numbers, told
+from cadence.integrations._held import Held, numbers
 from cadence.integrations._joined import Joined
 from cadence.integrations._late import completed
+from cadence.logs._texts import decision as line
 from cadence.scheduler import Scheduler
 
 __all__ = ["ScheduleCallback", "fabric_scheduler", "scheduled"]
@@ -144,6 +145,7 @@ class ScheduleCallback(Joined):
     def _rest(self) -> None:
         self._schedulers: list[Scheduler] = []
         self._monitors: dict[int, str] = {}
+        self._held: list[Held] = []
         self._used: dict[str, Any] = {}
         self._pauses = ExitStack()
 
@@ -164,14 +166,15 @@ class ScheduleCallback(Joined):
                 self._monitors[len(self._schedulers)] = monitor
                 config.reduce_on_plateau = False  # it is this callback that hands the metric on
             self._schedulers.append(scheduler)
+        if self.log:
+            self._held = [Held(one, self._prefix(i)) for i, one in enumerate(self._schedulers)]
 
     def on_train_end(self, *_: Any) -> None:
         self._rest()
 
     def on_before_optimizer_step(self, *_: Any) -> None:
-        if self.log:
-            for i, scheduler in enumerate(self._schedulers):
-                self._used |= held(scheduler, self._prefix(i))
+        for held in self._held:
+            self._used |= held()
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
         used, self._used = self._used, {}
@@ -206,7 +209,7 @@ class ScheduleCallback(Joined):
             decision = self._schedulers[i].observe(found[monitor])
             if decision is not None:
                 _write(trainer, {f"{self._prefix(i)}feedback/factor": decision.factor})
-                LOG.info(told(decision))
+                LOG.info(line(decision))
 
     def _prefix(self, index: int) -> str:
         """What tells several schedulers apart, as in a GAN."""

@@ -16,9 +16,10 @@ from cadence import _checks
 from cadence._optional import require
 from cadence.errors import ArgumentError
 from cadence.horizon import Horizon
-from cadence.integrations._held import held, numbers, told
+from cadence.integrations._held import Held, numbers
 from cadence.integrations._joined import Joined
 from cadence.integrations._late import LateScheduler, compare_length
+from cadence.logs._texts import decision as line
 from cadence.scheduler import Scheduler
 
 __all__ = ["ScheduleCallback", "schedule", "trainer_kwargs"]
@@ -133,6 +134,7 @@ class ScheduleCallback(Joined):
 
     def _rest(self) -> None:
         self._scheduler: Scheduler | None = None
+        self._held: Held | None = None
         self._used: dict[str, Any] = {}
         self._updated = False
         self._evaluated: set[str] = set()
@@ -164,14 +166,15 @@ class ScheduleCallback(Joined):
             )
         compare_length(lr_scheduler, known)
         self._scheduler = lr_scheduler
+        self._held = Held(lr_scheduler) if self.log else None
         self._name = self.metric or _best_metric(args)
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         self._rest()
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
-        if self._scheduler is not None and self.log:
-            self._used = held(self._scheduler)
+        if self._held is not None:
+            self._used = self._held()
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         evaluated, self._evaluated = self._evaluated, set()
@@ -208,7 +211,7 @@ class ScheduleCallback(Joined):
             if decision is not None:
                 more["feedback/factor"] = decision.factor
                 reason["feedback/reason"] = decision.reason  # for no reporter that wants numbers
-                LOG.info(told(decision))
+                LOG.info(line(decision))
         elif training and self._judges("") and not self._judges("eval_"):
             raise self._missing(logs)
         history = state.log_history

@@ -21,15 +21,12 @@ from cadence._warn import warn
 from cadence.binding import check_readable, copied, number, read
 from cadence.errors import ArgumentError, ArgumentTypeError, LogWarning, MismatchError
 from cadence.logs._sink import LogSink
-from cadence.logs._texts import adjustment, decision, described, parameters
+from cadence.logs._texts import Place, adjustment, decision, described, label_groups, parameters
 from cadence.plot import png
 from cadence.scheduler import Scheduler
 from cadence.updates import Updates, hook_into, remove, untraced
 
 __all__ = ["ScheduleLogger"]
-
-Place = tuple[int, int]
-"""Which optimizer, and which of its groups."""
 
 WHERE = "ScheduleLogger"
 VERSION = 1
@@ -236,13 +233,7 @@ class ScheduleLogger:
     def _label(self, place: Place) -> str:
         """What a group is called, from its first update on."""
         if place not in self._labels:
-            for o, optimizer in enumerate(self.optimizers):
-                for i, group in enumerate(optimizer.param_groups):
-                    if (o, i) not in self._labels:
-                        nth = len(self._labels)
-                        label = str(group.get("name", f"group{nth}"))
-                        taken = label in self._labels.values()
-                        self._labels[o, i] = f"{label}.{nth}" if taken else label
+            label_groups(self.optimizers, self._labels)
         return self._labels[place]
 
     # Writing.

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from torch.optim import Optimizer
 
 from cadence.explain import explain
 from cadence.schedule import Schedule
 from cadence.scheduler import Scheduler
 from cadence.state import Adjustment, Decision
 
-__all__ = ["adjustment", "decision", "described", "parameters"]
+__all__ = ["Place", "adjustment", "decision", "described", "label_groups", "parameters"]
+
+Place = tuple[int, int]
+"""Which optimizer, and which of its groups."""
+
+
+def label_groups(optimizers: Iterable[Optimizer], labels: dict[Place, str]) -> None:
+    """Give each group that has none a label: its name, or `group0`, `group1`, ... in order."""
+    for o, optimizer in enumerate(optimizers):
+        for i, group in enumerate(optimizer.param_groups):
+            if (o, i) not in labels:
+                nth = len(labels)
+                label = str(group.get("name", f"group{nth}"))
+                labels[o, i] = f"{label}.{nth}" if label in labels.values() else label
 
 
 def described(scheduler: Scheduler, label: Callable[[tuple[int, int]], str]) -> str:
