@@ -16,6 +16,9 @@ import cadence as cd
 from cases import CASES
 from strategies import resolved
 
+# Plans of every kind run for longer than they move, which the checker remarks on.
+pytestmark = pytest.mark.filterwarnings("ignore::cadence.errors.ScheduleWarning")
+
 PLAN = cd.Warmup(5) >> cd.Cosine(end=cd.absolute(1e-3))
 
 
