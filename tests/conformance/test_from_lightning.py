@@ -1,6 +1,5 @@
 """Lightning's trainer beside the plans that are read from what a module returns to it."""
 
-import importlib.metadata
 import logging
 import warnings
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from table import compare
+from table import compare, version
 from torch.optim import lr_scheduler as theirs
 
 from cadence import Horizon, Plateau
@@ -17,7 +16,7 @@ from cadence.dialects import from_lightning
 
 pytestmark = pytest.mark.peers
 
-VERSION = importlib.metadata.version("lightning")
+VERSION = version("lightning")
 
 
 def halves(step):

@@ -1,12 +1,10 @@
 """Schedules of optax, in float64, beside the plans that are read from the same arguments."""
 
-import importlib.metadata
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from table import compare
+from table import compare, version
 
 from cadence import parse
 from cadence.dialects import from_optax
@@ -14,7 +12,7 @@ from cadence.errors import ArgumentError
 
 pytestmark = pytest.mark.peers
 
-VERSION = importlib.metadata.version("optax")
+VERSION = version("optax")
 EXAMPLES = 60
 
 

@@ -1,7 +1,6 @@
 """Schedules of transformers beside the plans that are read from the same arguments."""
 
 import dataclasses
-import importlib.metadata
 import math
 import warnings
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from table import compare
+from table import compare, version
 
 from cadence import parse
 from cadence.dialects import from_torch, from_transformers
@@ -18,7 +17,7 @@ from cadence.errors import ArgumentError
 
 pytestmark = pytest.mark.peers
 
-VERSION = importlib.metadata.version("transformers")
+VERSION = version("transformers")
 EXAMPLES = 150
 
 WARMUPS = st.sampled_from([0, 1, 2]) | st.integers(0, 60)
