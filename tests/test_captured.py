@@ -16,9 +16,6 @@ import cadence as cd
 from cases import CASES
 from strategies import resolved
 
-# Plans of every kind run for longer than they move, which the checker remarks on.
-pytestmark = pytest.mark.filterwarnings("ignore::cadence.errors.ScheduleWarning")
-
 PLAN = cd.Warmup(5) >> cd.Cosine(end=cd.absolute(1e-3))
 
 
@@ -68,6 +65,7 @@ class NoReading(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.filterwarnings("ignore::cadence.errors.ScheduleWarning")  # any plan, any run
 @pytest.mark.parametrize("case", CASES, ids=lambda case: repr(case.plan))
 def test_every_plan_has_the_values_of_the_host(case):
     """To the precision of the rates, from the first step to past the end."""
@@ -82,6 +80,7 @@ def test_every_plan_has_the_values_of_the_host(case):
     assert scheduler.last_epoch == steps + 10
 
 
+@pytest.mark.filterwarnings("ignore::cadence.errors.ScheduleWarning")  # any plan, any run
 @given(chosen=resolved(), data=st.data())
 @settings(deadline=None, max_examples=40)
 def test_random_plans_have_the_values_of_the_host(chosen, data):
@@ -250,6 +249,7 @@ class TestCompiled:
         assert scheduler.last_epoch == 60
 
     @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore::cadence.errors.ScheduleWarning")  # any plan, any run
     @pytest.mark.parametrize("case", CASES, ids=lambda case: repr(case.plan))
     def test_every_plan_keeps_to_one_graph(self, case):
         optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.ones(3))], lr=case.base)

@@ -319,7 +319,7 @@ def _long_warmup(view: View) -> Iterator[Found]:
 @rule("CD009", "error", "lengths in epochs, on a run in updates", early=True)
 def _epochs(view: View) -> Iterator[Found]:
     run = view.run
-    if not view.sound or run is None or not view.after < 0.5 * view.peak:
+    if not view.sound or run is None or run < 100 or not view.after < 0.5 * view.peak:
         return
     near = 1e-3 * view.peak
     done = view.plan.steps
