@@ -6,7 +6,6 @@ import json
 import math
 import pickle
 import statistics
-from collections import Counter
 from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
@@ -75,7 +74,7 @@ def plateaus(draw, modes=tuple(MODES)):
         "patience": draw(st.integers(0, 4)),
         "threshold": draw(st.sampled_from([0.0, 1e-4, 0.25]) | st.floats(0, 0.9)),
         "cooldown": draw(st.integers(0, 4)),
-        "eps": draw(st.sampled_from([0.0, 1e-8, 1e-3, 0.02])),
+        "eps": draw(st.sampled_from([0.0, 1e-8, 1e-3, 0.02, 0.5])),
     }
     bases = draw(
         st.lists(st.sampled_from([1.0, 0.1, 3e-4]) | st.floats(1e-6, 2), min_size=1, max_size=3)
@@ -119,6 +118,7 @@ def bound(plateau, bases, metrics):
         scheduler.load_state_dict(state)
 
 
+every_mode = pytest.mark.parametrize("mode", MODES, ids=" ".join)
 either_way = pytest.mark.parametrize("way", [alone, bound], ids=lambda way: way.__name__)
 
 
@@ -143,7 +143,7 @@ def test_plateau_decides_as_torch_does(way, case):
 
 @pytest.mark.slow
 @either_way
-@pytest.mark.parametrize("mode", MODES, ids=" ".join)
+@every_mode
 @settings(max_examples=250)
 @given(data=st.data())
 def test_plateau_decides_as_torch_does_in_1000_runs(mode, way, data):
@@ -151,20 +151,20 @@ def test_plateau_decides_as_torch_does_in_1000_runs(mode, way, data):
     agrees_with_torch(data.draw(plateaus([mode])), way)
 
 
-def test_the_runs_are_of_every_kind():
+@every_mode
+def test_the_runs_are_of_every_kind(mode):
     """The law above is put, in every mode, to all that a plateau does and all that it is told."""
-    seen = Counter()
+    kinds = set()
 
-    @settings(max_examples=400)
-    @given(plateaus())
+    @settings(max_examples=100)
+    @given(plateaus([mode]))
     def look(case):
         arguments, plateau, bases, metrics = case
-        mode = arguments["mode"], arguments["threshold_mode"]
-        kinds = {"nan" for metric in metrics if math.isnan(metric)}
-        kinds |= {"infinite" for metric in metrics if math.isinf(metric)}
+        kinds.update("nan" for metric in metrics if math.isnan(metric))
+        kinds.update("infinite" for metric in metrics if math.isinf(metric))
         rates, state = bases, plateau.start()
         for metric in metrics:
-            kinds |= {"cooling down" for _ in range(state["cooldown"])}
+            kinds.update("cooling down" for _ in range(state["cooldown"]))
             state, factor = plateau.update(state, metric)
             after = [plateau.limited(r, factor, b) for r, b in zip(rates, bases, strict=True)]
             for old, new, lowest in zip(rates, after, arguments["min_lr"], strict=True):
@@ -172,12 +172,9 @@ def test_the_runs_are_of_every_kind():
                     left = "left out" if new > lowest else "at the floor"
                     kinds.add("lowered" if new == old * factor else left)
             rates = after
-        seen.update((mode, kind) for kind in kinds)
 
     look()
-    kinds = ["nan", "infinite", "cooling down", "lowered", "left out", "at the floor"]
-    for one in itertools.product(MODES, kinds):
-        assert seen[one] >= 5, one
+    assert kinds == {"nan", "infinite", "cooling down", "lowered", "left out", "at the floor"}
 
 
 def test_another_patience_is_noticed():
