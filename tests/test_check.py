@@ -430,6 +430,13 @@ def test_without_a_run_only_the_plan_is_checked():
     assert codes(cd.StepDecay(30, 1.5).check()) == {"CD014"}
 
 
+def test_a_handful_of_steps_is_not_taken_for_epochs():
+    """In a run of fewer than 100 steps a short phase says nothing about its unit."""
+    assert "CD009" in codes(cd.Cosine(5).check(100))
+    assert "CD009" not in codes(cd.Cosine(4).check(99))
+    cd.Scheduler(sgd(0.1), lr=cd.Linear(1), total_steps=60)
+
+
 def test_absolute_levels_are_judged_at_the_base():
     """The same absolute end is low for one base and high for another."""
     plan = cd.Cosine(end=cd.absolute(1e-3))
