@@ -192,12 +192,14 @@ def plans(
         )
     if form == "stairs":
         every = st.integers(1, 9) | st.integers(1, 500)
-        if budget >= 1:  # in a cycle whose own length must be known, no percentage is
-            every |= st.sampled_from(["0.5ep", "3%"])
         plan = draw(plans(length=length, least=least, **options))
         # A plan on a clock of its own has its lengths in steps, and goes on at its own pace.
         own = plan._lacking() is None and next(plan._durations(), None) is None
         each = draw(st.none() | st.integers(1, 9)) if own else None
+        # In a cycle whose own length must be known, no percentage is; and a part of the run for
+        # each of many steps may come to more than the run.
+        if budget >= 1 and each is None:
+            every |= st.sampled_from(["0.5ep", "3%"])
         return plan.stairs(draw(every), each=each)
     if form == "part":
         return draw(stretches(length, least=least, **options))

@@ -799,8 +799,12 @@ class Stairs(_Wrapper):
         if self.each is None:
             return dataclasses.replace(self, plan=self.plan._fit(horizon, steps), every=every)
         fitted = dataclasses.replace(self, every=every)
-        # A level that is kept for ever has no length in steps of the plan.
-        return fitted if fitted._share(horizon) is not None else Part(fitted, 0, steps)
+        if fitted._share(horizon) is not None:
+            return fitted
+        # A level that is kept for ever takes as many steps of its own clock as are covered.
+        own = math.ceil(steps / every) * self.each
+        fitted = dataclasses.replace(fitted, plan=self.plan._fit(horizon, own))
+        return fitted if fitted._share(horizon) == steps else Part(fitted, 0, steps)
 
     def _is_endless(self) -> bool:
         return self.plan._is_endless()
