@@ -8,6 +8,7 @@ import math
 import pickle
 import warnings
 import weakref
+from collections import UserDict, UserList
 
 import numpy as np
 import pytest
@@ -258,6 +259,17 @@ def test_plans_by_list_and_by_name():
         assert held(one) == held(two) == [fast(step, 0.5), slow(step, 0.25)]
         advance(by_name)
         advance(by_list)
+
+
+def test_plans_from_a_configuration():
+    """Its lists and dicts are no lists and dicts of Python, and serve as these do."""
+    optimizer = sgd(0.5, 0.25, names=["head", "backbone"])
+    scheduler = Scheduler(optimizer, lr=UserList(["Linear(10)", 1]))
+    assert (scheduler.value_at(5), scheduler.value_at(5, group="backbone")) == (0.25, 0.25)
+    scheduler = Scheduler(optimizer, lr=UserDict({"backbone": "Linear(10)", "head": 1}))
+    assert (scheduler.value_at(5), scheduler.value_at(5, group="backbone")) == (0.5, 0.125)
+    with pytest.raises(ArgumentError, match="must be a schedule, its text, a number or a function"):
+        Scheduler(optimizer, lr=b"Linear(10)")
 
 
 def test_whole_rates():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ def normalized(key: str, plan: Any) -> Any:
             f"Scheduler: {key!r} must be a schedule (got the pair of one_cycle); write "
             "cycle = one_cycle(...), then lr=cycle.lr, momentum=cycle.momentum"
         )
-    if isinstance(plan, (list, tuple)):
+    if isinstance(plan, Sequence) and not isinstance(plan, (str, bytes)):
         return [one(key, its) for its in plan]
     return one(key, plan)
 
