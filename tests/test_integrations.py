@@ -61,6 +61,14 @@ def test_a_framework_that_is_missing_is_told(library, extra, use, monkeypatch):
     assert isinstance(caught.value, ImportError)
 
 
+def test_a_leaf_has_no_other_names():
+    """A name that is not there raises what Python expects."""
+    for leaf in (transformers, lightning):
+        assert leaf.ScheduleCallback.__name__ == "ScheduleCallback"
+        with pytest.raises(AttributeError, match=f"{leaf.__name__}.* has no attribute 'Callback'"):
+            _ = leaf.Callback
+
+
 def test_every_extra_is_there():
     """What the message says to install can be installed."""
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]

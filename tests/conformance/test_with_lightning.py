@@ -1,9 +1,11 @@
 """Schedules in Lightning and under Fabric: real runs, killed and resumed ones among them."""
 
+import copy
 import csv
 import functools
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset
 import cadence as cd
 from cadence import walltime
 from cadence.errors import ArgumentError
+from cadence.integrations import lightning as leaf
 from cadence.integrations.lightning import ScheduleCallback, fabric_scheduler, scheduled
 
 pytestmark = [
@@ -403,9 +406,24 @@ def test_the_callback_is_of_the_lightning_that_is_used(monkeypatch):
     import lightning.pytorch
     import pytorch_lightning
 
-    assert isinstance(ScheduleCallback(), lightning.pytorch.Callback)
+    assert issubclass(leaf.ScheduleCallback, lightning.pytorch.Callback)
+    assert isinstance(leaf.ScheduleCallback(), leaf.ScheduleCallback)
     monkeypatch.delitem(sys.modules, "lightning.pytorch")
-    assert isinstance(ScheduleCallback(), pytorch_lightning.Callback)
+    assert issubclass(leaf.ScheduleCallback, pytorch_lightning.Callback)
+
+
+def test_the_callback_can_be_derived_from_and_copied():
+    """It is a class as any other: pickled and copied whole."""
+    callback = leaf.ScheduleCallback("score", after="epoch", log=False)
+    for again in (pickle.loads(pickle.dumps(callback)), copy.deepcopy(callback)):
+        assert type(again) is type(callback)
+        assert vars(again).keys() == vars(callback).keys()
+        assert (again.monitor, again.after, again.log) == ("score", "epoch", False)
+
+    class Own(leaf.ScheduleCallback):
+        pass
+
+    assert type(Own("score")) is Own
 
 
 # Fabric.

@@ -1,43 +1,39 @@
-"""Classes that join a framework's base class when the first of them is made."""
+"""Classes that are a framework's as well, without importing it before they are asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar, Self
 
 from cadence._optional import require
+from cadence.errors import MissingLibraryError
 
-__all__ = ["Joined"]
+__all__ = ["Joined", "attribute"]
 
 
 class Joined:
-    """A class whose instances are also those of a framework's class.
+    """A class that also derives from a framework's class, where that is installed.
 
-    It can be defined, documented and subclassed where the framework is not installed; to make an
-    instance imports it.
+    It can be defined and documented where it is not; to make an instance raises there.
     """
 
     extra: ClassVar[str]
     """What of Cadence's extras brings the framework."""
-    _plain: ClassVar[type[Joined]]
 
     @staticmethod
     def joins() -> tuple[str, str]:
         """The framework's module, and the name of its class there."""
         raise NotImplementedError
 
+    @classmethod
+    def joined(cls) -> type[Self]:
+        """The class that derives from both."""
+        return _joined(cls, *cls.joins())
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         del args, kwargs
-        return object.__new__(_joined(cls, *cls.joins()))
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        # Pickle looks classes up by their names, and finds the one that is not joined.
-        del protocol
-        return _again, (self._plain,), self.__dict__
-
-
-def _again(cls: type[Joined]) -> Joined:
-    return cls.__new__(cls)
+        return object.__new__(cls.joined())
 
 
 @cache
@@ -46,4 +42,21 @@ def _joined(cls: Any, module: str, name: str) -> Any:
     if issubclass(cls, base):
         return cls
     known = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    return type(cls.__name__, (cls, base), known | {"_plain": cls})
+    return type(cls.__name__, (cls, base), known)
+
+
+def attribute(module: str, cls: type[Joined]) -> Callable[[str], Any]:
+    """A module's `__getattr__`, by which the class is found as one of the framework's.
+
+    Frameworks look a class up by its path and want a subclass of their own.
+    """
+
+    def look_up(name: str) -> Any:
+        if name != cls.__name__:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        try:
+            return cls.joined()
+        except MissingLibraryError:
+            return cls
+
+    return look_up

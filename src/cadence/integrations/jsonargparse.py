@@ -11,6 +11,7 @@ from cadence._checks import given
 from cadence._optional import require
 from cadence.errors import ArgumentTypeError
 from cadence.horizon import Duration
+from cadence.levels import Absolute
 from cadence.schedule import Schedule
 from cadence.text import parse
 
@@ -41,8 +42,9 @@ def _made(value: Any) -> Any:
         return tuple(map(_made, value))
     if not isinstance(value, Mapping):
         return value
-    if value.keys() == {"amount", "unit"}:
-        return Duration(**value)
+    for plain in (Duration, Absolute):  # which come without their class
+        if value.keys() == {field.name for field in fields(plain)}:
+            return plain(**value)
     if "class_path" not in value:
         raise ArgumentTypeError(f"a plan must be given as text (got {given(value)})")
     module, _, name = value["class_path"].rpartition(".")

@@ -12,7 +12,7 @@ import logging
 import math
 import sys
 from contextlib import ExitStack
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch.optim import Optimizer
 
@@ -20,7 +20,7 @@ from cadence import _checks
 from cadence.errors import ArgumentError
 from cadence.horizon import Horizon
 from cadence.integrations._held import Held, numbers
-from cadence.integrations._joined import Joined
+from cadence.integrations._joined import Joined, attribute
 from cadence.integrations._late import completed
 from cadence.logs._texts import decision as line
 from cadence.scheduler import Scheduler
@@ -214,6 +214,12 @@ class ScheduleCallback(Joined):
     def _prefix(self, index: int) -> str:
         """What tells several schedulers apart, as in a GAN."""
         return f"scheduler{index}/" if len(self._schedulers) > 1 else ""
+
+
+_ScheduleCallback = ScheduleCallback
+if not TYPE_CHECKING:  # it is looked up anew, as a subclass of the framework's class
+    del ScheduleCallback
+    __getattr__ = attribute(__name__, _ScheduleCallback)
 
 
 def _update(trainer: Any) -> int:

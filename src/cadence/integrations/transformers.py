@@ -8,7 +8,7 @@ scheduler as it does its own.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch.optim import Optimizer
 
@@ -17,7 +17,7 @@ from cadence._optional import require
 from cadence.errors import ArgumentError
 from cadence.horizon import Horizon
 from cadence.integrations._held import Held, numbers
-from cadence.integrations._joined import Joined
+from cadence.integrations._joined import Joined, attribute
 from cadence.integrations._late import LateScheduler, compare_length
 from cadence.logs._texts import decision as line
 from cadence.scheduler import Scheduler
@@ -50,7 +50,7 @@ def schedule(
         ArgumentError: The Trainer has another scheduler, or a plan cannot be one.
     """
     where = "integrations.transformers.schedule"
-    callback = ScheduleCallback(metric, log=log)
+    callback = _ScheduleCallback(metric, log=log)
     late = LateScheduler(where, options)
 
     def check() -> None:
@@ -69,7 +69,7 @@ def schedule(
 
     check()
     trainer.create_scheduler = create_scheduler
-    while trainer.pop_callback(ScheduleCallback) is not None:
+    while trainer.pop_callback(_ScheduleCallback) is not None:
         pass
     trainer.add_callback(callback)
     # First of all, so that the reporters among the others see what it adds to the logs.
@@ -102,7 +102,7 @@ def trainer_kwargs(
         The arguments `optimizers` and `callbacks`.
     """
     late = LateScheduler("integrations.transformers.trainer_kwargs", options)
-    return {"optimizers": (optimizer, late), "callbacks": [ScheduleCallback(metric, log=log)]}
+    return {"optimizers": (optimizer, late), "callbacks": [_ScheduleCallback(metric, log=log)]}
 
 
 class ScheduleCallback(Joined):
@@ -230,6 +230,12 @@ class ScheduleCallback(Joined):
             f"ScheduleCallback: 'metric' must be in the Trainer's logs (got {self._name!r}; they "
             f"have {', '.join(sorted(found))}){hint}"
         )
+
+
+_ScheduleCallback = ScheduleCallback
+if not TYPE_CHECKING:  # it is looked up anew, as a subclass of the framework's class
+    del ScheduleCallback
+    __getattr__ = attribute(__name__, _ScheduleCallback)
 
 
 def _best_metric(args: Any) -> str:
