@@ -1,5 +1,7 @@
 """A small model, its data and its optimizer, and what that is told at each of its updates."""
 
+import os
+
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -103,3 +105,19 @@ def reset():
 
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
+
+
+def join(rank, folder):
+    """Make this process one of two."""
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "true",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    torch.set_num_threads(1)
+    meeting = f"file://{folder / 'meeting'}"
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)

@@ -9,13 +9,12 @@ import csv
 import functools
 import itertools
 import json
-import os
 from pathlib import Path
 
 import pytest
 import torch
 from rig import CADENCE, TORCH, Make, ramp
-from small import UPDATES, Net, Rows, batches, optimizer_for, record, reset
+from small import UPDATES, Net, Rows, batches, join, optimizer_for, record, reset
 
 pytestmark = pytest.mark.peers
 
@@ -645,22 +644,6 @@ SHARED = [
     Make("OneCycleLR", {"max_lr": [0.2, 0.05], "total_steps": 2 * UPDATES}),
 ]
 RUNS = list(itertools.product(SHARED, (False, True)))
-
-
-def join(rank, folder):
-    """Make this process one of two."""
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "OMP_NUM_THREADS": "1",
-        "ACCELERATE_USE_CPU": "true",
-        "GLOO_SOCKET_IFNAME": "lo",
-    }
-    torch.set_num_threads(1)
-    meeting = f"file://{folder / 'meeting'}"
-    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
 
 
 def rank_of_two(rank, folder):

@@ -2,11 +2,10 @@
 
 import itertools
 import json
-import os
 
 import pytest
 import torch
-from small import PLANS, UPDATES, Net, batches, named, planned, record, reset, used
+from small import PLANS, UPDATES, Net, batches, join, named, planned, record, reset, used
 
 import cadence as cd
 from cadence.errors import ArgumentError
@@ -86,20 +85,9 @@ CASES = [*itertools.product((False, True), (False, True), (False, True))]
 
 def rank_of_two(rank, folder):
     """One of two processes, which share each update; it writes what it saw to a file."""
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "OMP_NUM_THREADS": "1",
-        "ACCELERATE_USE_CPU": "true",
-        "GLOO_SOCKET_IFNAME": "lo",
-    }
     from accelerate import DataLoaderConfiguration
 
-    torch.set_num_threads(1)
-    meeting = f"file://{folder / 'meeting'}"
-    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    join(rank, folder)
     saw = []
     for i, (split, with_optimizer, late) in enumerate(CASES):
         for resume in (False, True):

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 import torch
-from small import BASES, PLANS, UPDATES, Net, Rows, named, planned, record, used
+from small import BASES, PLANS, UPDATES, Net, Rows, join, named, planned, record, used
 
 import cadence as cd
 from cadence import walltime
@@ -258,6 +258,30 @@ def test_a_metric_that_is_not_there_is_told(metric, found, tmp_path):
     with pytest.raises(ArgumentError, match=f"'{metric}'.*did you mean '{found}'"):
         trainer.train()
     assert len(seen) == 1
+
+
+def rank_of_two(rank, folder):
+    """One of two processes that share each update; it writes what it saw to a file."""
+    join(rank, folder)
+    saw = []
+    for resume in (None, str(folder / "checkpoint-3")):
+        options = EVALUATED | SAVED | {"ddp_backend": "gloo", "num_train_epochs": 3}
+        trainer, seen = trainer_for(folder, **options)
+        scheduler = schedule(trainer, lr=WARMED, feedback=PLATEAU)
+        trainer.train(resume_from_checkpoint=resume)
+        assert scheduler.horizon.total_steps == trainer.state.max_steps
+        saw.append([row["lr/head"] for row in used(seen)])
+    (folder / f"rank{rank}.json").write_text(json.dumps(saw))
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_have_one_schedule(tmp_path):
+    """Half the batches each: the length is in updates of both, and both hear the same."""
+    torch.multiprocessing.spawn(rank_of_two, (tmp_path,), nprocs=2)
+    for rank in (0, 1):
+        whole, rest = json.loads((tmp_path / f"rank{rank}.json").read_text())
+        assert whole == pytest.approx(with_feedback()[:6], abs=1e-15)  # two updates an epoch
+        assert rest == whole[3:]
 
 
 # What else a Trainer does.

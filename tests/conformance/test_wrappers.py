@@ -10,7 +10,7 @@ import warnings
 
 import pytest
 import torch
-from test_frameworks import Net, batches, join, optimizer_for, record, reset
+from small import Net, batches, join, optimizer_for, record, reset
 
 import cadence as cd
 from cadence.errors import CadenceWarning, PaceError

@@ -31,9 +31,9 @@ class Joined:
         """The class that derives from both."""
         return _joined(cls, *cls.joins())
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        del args, kwargs
-        return object.__new__(cls.joined())
+    def __init__(self) -> None:
+        require(self.joins()[0], self.extra)
+        super().__init__()
 
 
 @cache

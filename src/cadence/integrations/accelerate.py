@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 
 from cadence._optional import require
 from cadence.errors import ArgumentError
@@ -77,7 +78,7 @@ def schedule(
         optimizer = optimizer.optimizer  # pyright: ignore[reportAttributeAccessIssue]
     if loader is not None:
         prepared = require("accelerate.data_loader", "accelerate").DataLoaderStateMixin
-        if not isinstance(loader, prepared):
+        if isinstance(loader, DataLoader) and not isinstance(loader, prepared):
             raise ArgumentError(
                 "integrations.accelerate.schedule: 'loader' must be prepared, since the processes "
                 f"share its batches (got {type(loader).__name__}); write "

@@ -101,7 +101,8 @@ def _known(trainer: Any, interval: str) -> Horizon:
     if interval == "step":
         return Horizon(total)
     # Of unknown length, an epoch still counts as one.
-    return Horizon(trainer.max_epochs if trainer.max_epochs > 0 else None, steps_per_epoch=1)
+    epochs = trainer.max_epochs or -1
+    return Horizon(epochs if epochs > 0 else None, steps_per_epoch=1)
 
 
 class ScheduleCallback(Joined):
@@ -138,6 +139,7 @@ class ScheduleCallback(Joined):
         after: Literal["validation", "epoch"] = "validation",
         log: bool = True,
     ) -> None:
+        super().__init__()
         self.monitor, self.log = monitor, log
         self.after = _checks.choice("ScheduleCallback", "after", after, ("validation", "epoch"))
         self._rest()

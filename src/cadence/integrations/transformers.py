@@ -50,7 +50,7 @@ def schedule(
         ArgumentError: The Trainer has another scheduler, or a plan cannot be one.
     """
     where = "integrations.transformers.schedule"
-    callback = _ScheduleCallback(metric, log=log)
+    callback = _ScheduleCallback.joined()(metric, log=log)
     late = LateScheduler(where, options)
 
     def check() -> None:
@@ -102,7 +102,10 @@ def trainer_kwargs(
         The arguments `optimizers` and `callbacks`.
     """
     late = LateScheduler("integrations.transformers.trainer_kwargs", options)
-    return {"optimizers": (optimizer, late), "callbacks": [_ScheduleCallback(metric, log=log)]}
+    return {
+        "optimizers": (optimizer, late),
+        "callbacks": [_ScheduleCallback.joined()(metric, log=log)],
+    }
 
 
 class ScheduleCallback(Joined):
@@ -129,6 +132,7 @@ class ScheduleCallback(Joined):
         return "transformers", "TrainerCallback"
 
     def __init__(self, metric: str | None = None, *, log: bool = True) -> None:
+        super().__init__()
         self.metric, self.log = metric, log
         self._rest()
 
