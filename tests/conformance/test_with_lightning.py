@@ -143,6 +143,14 @@ def test_a_log_every_so_often(tmp_path):
     assert logged(trainer) == planned()[2::3]
 
 
+def test_nothing_is_logged_where_lightning_logs_nothing(tmp_path):
+    """With `log_every_n_steps=0`, or `log=False`."""
+    for options in ({"log_every_n_steps": 0}, {"callbacks": [ScheduleCallback(log=False)]}):
+        trainer = fit(module_for(**PLANS), tmp_path, max_epochs=1, **options)
+        path = Path(trainer.logger.experiment.metrics_file_path)
+        assert not path.exists() or "lr/" not in path.read_text()
+
+
 def test_a_clock_of_epochs(tmp_path):
     """`interval="epoch"` holds the values for an epoch, and the length is in epochs."""
     module = module_for(interval="epoch", **PLANS)
@@ -359,13 +367,17 @@ def test_manual_optimization_needs_no_step(tmp_path):
 
 
 def test_several_schedulers_are_told_apart(tmp_path):
-    """In the log of a GAN each has a prefix."""
+    """In the log of a GAN each has a prefix, and is seen at its own updates."""
     module = module_for()
     module.automatic_optimization = False
 
     def configure_optimizers():
         both = [named(module.net), torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=0.3)]
-        pairs = [scheduled(one, trainer=module.trainer, lr=PLANS["lr"]) for one in both]
+        plans = [PLANS["lr"], cd.Linear()]
+        pairs = [
+            scheduled(one, trainer=module.trainer, lr=plan)
+            for one, plan in zip(both, plans, strict=True)
+        ]
         return both, [pair["lr_scheduler"] for pair in pairs]
 
     def training_step(batch, batch_idx):
@@ -375,9 +387,11 @@ def test_several_schedulers_are_told_apart(tmp_path):
 
     module.configure_optimizers, module.training_step = configure_optimizers, training_step
     trainer = fit(module, tmp_path, max_epochs=2, accumulate_grad_batches=1, limit_train_batches=4)
-    with Path(trainer.logger.experiment.metrics_file_path).open() as file:
-        row = next(row for row in csv.DictReader(file) if row.get("scheduler0/lr/body"))
-    assert row["scheduler1/lr/group0"]
+    run = cd.read_run(trainer.logger.experiment.metrics_file_path)
+    own = planned(plans={"lr": PLANS["lr"]})
+    assert run["scheduler0/lr/head"].values.tolist() == [row["lr/head"] for row in own]
+    other = planned(plans={"lr": cd.Linear()}, bases={"group0": {"lr": 0.3}})
+    assert run["scheduler1/lr/group0"].values.tolist() == [row["lr/group0"] for row in other]
 
 
 def test_manual_optimization_takes_no_monitor(tmp_path):
@@ -418,7 +432,7 @@ def test_the_callback_can_be_derived_from_and_copied():
     for again in (pickle.loads(pickle.dumps(callback)), copy.deepcopy(callback)):
         assert type(again) is type(callback)
         assert vars(again).keys() == vars(callback).keys()
-        assert (again.monitor, again.after, again.log) == ("score", "epoch", False)
+        assert (again.monitor, again.after, again._logs) == ("score", "epoch", False)
 
     class Own(leaf.ScheduleCallback):
         pass

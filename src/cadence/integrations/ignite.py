@@ -64,6 +64,7 @@ class ScheduleHandler:
         self.optimizer, self.metric, self.log = optimizer, metric, log
         self.accumulate = _checks.whole(where, "accumulate", accumulate, low=1)
         self._late = LateScheduler(where, options)
+        self._held: Held | None = None
         self._pauses = ExitStack()
 
     @property
@@ -106,10 +107,10 @@ class ScheduleHandler:
         done = state.iteration // self.accumulate
         scheduler = self._late.begin(self.optimizer, known, done).follow()
         compare_length(scheduler, known)
-        self._held = Held(scheduler)
+        self._held = Held(scheduler) if self.log else None
 
     def _show(self, engine: Any) -> None:
-        if self.log:
+        if self._held is not None:
             engine.state.metrics.update(numbers(self._held()))
 
     def _stop(self, engine: Any) -> None:

@@ -140,7 +140,8 @@ class ScheduleCallback(Joined):
         log: bool = True,
     ) -> None:
         super().__init__()
-        self.monitor, self.log = monitor, log
+        self.monitor = monitor
+        self._logs = log  # Lightning gives every callback a function `log`
         self.after = _checks.choice("ScheduleCallback", "after", after, ("validation", "epoch"))
         self._rest()
 
@@ -168,19 +169,26 @@ class ScheduleCallback(Joined):
                 self._monitors[len(self._schedulers)] = monitor
                 config.reduce_on_plateau = False  # it is this callback that hands the metric on
             self._schedulers.append(scheduler)
-        if self.log:
+        if self._logs:
             self._held = [Held(one, self._prefix(i)) for i, one in enumerate(self._schedulers)]
 
     def on_train_end(self, *_: Any) -> None:
         self._rest()
 
-    def on_before_optimizer_step(self, *_: Any) -> None:
+    def on_exception(self, *_: Any) -> None:
+        self._rest()
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        del trainer, pl_module
         for held in self._held:
-            self._used |= held()
+            # Of several, another one has made its tick for this batch already.
+            if any(optimizer is one for one in held.scheduler.optimizers):
+                self._used |= held()
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
         used, self._used = self._used, {}
-        if used and (_update(trainer) + 1) % trainer.log_every_n_steps == 0:
+        every = trainer.log_every_n_steps
+        if used and every and (_update(trainer) + 1) % every == 0:
             _write(trainer, numbers(used))
         if any(one.horizon.wall_time and one.finished for one in self._schedulers):
             trainer.should_stop = True
