@@ -80,6 +80,36 @@ def test_the_state_is_that_of_any_scheduler(tmp_path):
     assert state["step"] == 4
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_skipped_update_is_no_tick(fused):
+    """Gradients that overflow: the real scaler skips the update, and the plan waits."""
+    from accelerate import Accelerator
+
+    reset()
+    accelerator = Accelerator(cpu=True)
+    # What mixed precision does on a GPU; on the CPU Accelerate would not choose it.
+    accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, fused=fused)
+    scheduler = cd.Scheduler(optimizer, lr=cd.Linear(), total_steps=8)
+    model, optimizer, loader, scheduler = prepare(
+        accelerator, model, optimizer, batches(), scheduler
+    )
+    weights, rates = [], []
+    for i, (x, y) in enumerate(loader):
+        rates.append(scheduler.get_last_lr()[0])
+        accelerator.backward(model(x, y)["loss"] * (float("inf") if i in (2, 3) else 1.0))
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+        weights.append(model.layer.weight.detach().clone())
+    assert torch.equal(weights[1], weights[3])
+    assert not torch.equal(weights[3], weights[4])
+    steps = [0, 1, 2, 2, 2, 3, 4, 5]
+    assert rates == [scheduler.value_at(step) for step in steps]
+    assert scheduler.last_epoch == 6
+
+
 CASES = [*itertools.product((False, True), (False, True), (False, True))]
 
 
