@@ -21,6 +21,7 @@ import torch
 from torch import distributed
 
 import cadence
+import cadence.dialects
 import cadence.lr_scheduler
 
 ROOT = Path(__file__).parents[1]
@@ -190,6 +191,10 @@ def test_every_public_name_is_documented():
     documented = set(re.findall(r"^\.\. auto\w+:: (?:[\w.]+\.)?(\w+)$", pages, re.MULTILINE))
     assert {name for name in cadence.__all__ if not name.startswith("_")} <= documented
     assert set(cadence.lr_scheduler.__all__) <= documented
+    assert set(cadence.dialects.__all__) <= documented
+    index = (ROOT / "docs" / "dialects.md").read_text(encoding="utf-8")
+    for reader in cadence.dialects.__all__:
+        assert f"](from-{reader.removeprefix('from_')}.md)" in index, f"no page of {reader}"
 
 
 def torch_rows(page: str) -> list[tuple[str, str]]:
