@@ -775,3 +775,14 @@ def test_stairs_begin_anew():
     """As in every composition but `>>`, a timeline in stairs starts at 1, not where it stands."""
     plan = cd.Hold(2) * 0.5 >> cd.Linear(4).stairs(2)
     assert plan(2) == 1.0
+
+
+@pytest.mark.parametrize("each", [None, 1, 7])
+def test_stairs_are_total(each):
+    """Also where a multiple of the stair would be rounded past the largest float."""
+    plan = cd.StepDecay(20, 0.0).stairs(3, each=each)
+    for step in (1.7976931348623157e308, 10**400):
+        assert plan(step) == 0.0
+    piece, _ = plan.compiled().around(1.7976931348623157e308)
+    assert piece.affine(1.7976931348623157e308) == (0.0, 0.0)
+    assert plan(np.array([0.0, 1.7976931348623157e308])).tolist() == [1.0, 0.0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
@@ -823,8 +824,12 @@ class Stairs(_Wrapper):
         if stop < math.inf and (self.each or self.plan.steps is None):
             stop = math.ceil(stop / each) * every
 
+        def place(t: Any, xp: Any) -> Any:
+            # Far out, a multiple may be rounded to more than the largest float.
+            return clamp(t // every * each, None, sys.float_info.max, xp)
+
         def stepped(term: Term) -> Term:
-            return (lambda t, xp: term(t // every * each, xp)) if callable(term) else term
+            return (lambda t, xp: term(place(t, xp), xp)) if callable(term) else term
 
         pieces = [Piece(0, 0, stepped(inner.term("p")), stepped(inner.term("q")))]
         if stop < math.inf:
@@ -834,9 +839,8 @@ class Stairs(_Wrapper):
         def around(t: float) -> tuple[Piece, float]:
             if t >= stop:
                 return pieces[-1], math.inf
-            stair = t // every
-            begin = stair * every
-            return Piece(begin, begin, *inner.at(stair * each)), min(begin + every, stop)
+            begin = t - t % every
+            return Piece(begin, begin, *inner.at(place(t, math))), min(begin + every, stop)
 
         return Program(pieces, uses_base=inner.uses_base, around=around)
 
