@@ -49,7 +49,8 @@ conformance: $(PEERS_STAMP) ## run the drop-in within frameworks, and the dialec
 	$(PEERS)/bin/python -m pytest tests/conformance -m peers $(ARGS)
 
 table: $(PEERS_STAMP) ## measure how exactly the dialects are read: docs/dialects-table.md
-	CADENCE_TABLE=docs/dialects-table.md $(PEERS)/bin/python -m pytest tests/conformance -m peers $(ARGS)
+	CADENCE_TABLE=docs/dialects-table.md $(PEERS)/bin/python -m pytest -m peers $(ARGS) \
+		$$(grep -l "^from table import" tests/conformance/test_*.py)
 
 lint: $(STAMP) ## ruff check, ruff format --check, pyright
 	$(PY) -m ruff check .

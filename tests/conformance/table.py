@@ -87,7 +87,9 @@ def page():
         "| library | version | schedule | largest difference | runs compared |",
         "|---|---|---|---|---|",
     ]
-    for (library, schedule), row in sorted(ROWS.items(), key=lambda item: item[0]):
+    for (library, schedule), row in sorted(
+        ROWS.items(), key=lambda item: [word.casefold() for word in item[0]]
+    ):
         worst = "none" if row.worst == 0 else f"{row.worst:.1e}"
         lines.append(f"| {library} | {row.version} | {schedule} | {worst} | {row.examples:,} |")
     return "\n".join(lines) + "\n"

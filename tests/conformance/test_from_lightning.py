@@ -94,7 +94,7 @@ def test_a_plan_gives_the_rate_of_every_update(name, interval, frequency, parts,
     config, rates = trained(make, batches, epochs)
     plan = from_lightning(config, steps_per_epoch=batches)
     assert len(rates) == batches * epochs
-    compare("lightning", VERSION, name, plan(np.arange(len(rates)), 0.2), rates)
+    compare("Lightning", VERSION, name, plan(np.arange(len(rates)), 0.2), rates)
     if interval != "step":
         late = from_lightning(config).resolve(Horizon(len(rates), steps_per_epoch=batches))
         assert np.array_equal(late(np.arange(len(rates))), plan(np.arange(len(rates))))
@@ -109,7 +109,7 @@ def test_accumulation_is_of_no_account_for_a_frequency_of_one(interval):
 
     config, rates = trained(make, 5, 3, accumulate=2)
     plan = from_lightning(config, steps_per_epoch=3)
-    compare("lightning", VERSION, "ExponentialLR", plan(np.arange(9), 0.2), rates)
+    compare("Lightning", VERSION, "ExponentialLR", plan(np.arange(9), 0.2), rates)
 
 
 def test_a_bare_scheduler_steps_with_the_epochs():
