@@ -32,8 +32,8 @@ def from_lightning(
         steps_per_epoch: Updates in an epoch. Without it, epochs are resolved later, against the
             run that the plan is bound to. A `frequency` above 1 of steps needs it, since
             Lightning counts batches from the start of each epoch (and without accumulation).
-        key: As for :func:`~cadence.dialects.from_torch`.
-        group: As for :func:`~cadence.dialects.from_torch`.
+        key: As for :func:`~cadence.dialects.torch.from_torch`.
+        group: As for :func:`~cadence.dialects.torch.from_torch`.
 
     Returns:
         The plan; for a `ReduceLROnPlateau` the controller, which is to be given the `monitor`
