@@ -188,7 +188,7 @@ def test_plans_give_theirs_at_every_batch(name):
         compared += 1
 
     check()
-    assert compared >= 60
+    assert compared >= EXAMPLES // 4  # the rest is refused, here and there
 
 
 WAITING = (

@@ -144,7 +144,7 @@ def test_one_scheduler(kind):
         compared += check(f"{kind}LR", [config], n=n, epoch_length=length)
 
     run()
-    assert compared >= 60
+    assert compared >= EXAMPLES // 4  # the rest is refused, here and there
 
 
 @settings(deadline=None, max_examples=3 * EXAMPLES)
