@@ -110,7 +110,9 @@ def floating(x: Any, xp: Any) -> Any:
     """The array, as float64 where it holds whole numbers."""
     if xp.__name__ == "torch":
         return x if x.is_floating_point() else x.to(xp.float64)
-    return x if xp.issubdtype(x.dtype, xp.floating) else x.astype(float)
+    if xp.issubdtype(x.dtype, xp.floating):
+        return x
+    return x.astype(float) if hasattr(x, "astype") else xp.cast(x, "float64")
 
 
 def like(values: Sequence[float], t: Any, xp: Any) -> Any:
@@ -160,6 +162,8 @@ def elementwise(function: Callable[[Any], float], t: Any, xp: Any) -> Any:
 
     if xp is math:
         return call(t)
+    if xp.__name__ == "formula":  # the writer of code notes the call itself
+        return xp.elementwise(function, t)
     if xp.__name__ == "jax.numpy" and isinstance(t, sys.modules["jax"].core.Tracer):
         return function(t)  # a traced step has no value yet: the function must be traceable
     flat = [call(step) for step in t.reshape(-1).tolist()]

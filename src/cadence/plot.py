@@ -14,7 +14,6 @@ import os
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cadence import _checks
+from cadence._files import replacing
 from cadence.errors import ArgumentError, ArgumentTypeError, CadenceError, UnresolvedError
 from cadence.horizon import Horizon
 from cadence.outline import Span, nominal, spans, viewed
@@ -680,15 +680,10 @@ def save(figure: Figure | Axes, path: str | os.PathLike[str], *, dpi: float = 20
             f"(got {str(path)!r})"
         )
     target: Any = getattr(figure, "figure", None) or figure
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # No date: a picture that is drawn again is not a change.
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
-    try:
-        target.savefig(temporary, format=path.suffix[1:].lower(), dpi=dpi, metadata=metadata)
-        temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with replacing(path) as unfinished:
+        target.savefig(unfinished, format=path.suffix[1:].lower(), dpi=dpi, metadata=metadata)
     return path
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Stairs, Sum
     from cadence.check import Finding
+    from cadence.dialects.export import Exported
 
 __all__ = ["Leaf", "Phase", "Schedule"]
 
@@ -369,6 +370,58 @@ class Schedule:
         from cadence.check import check
 
         return check(self, horizon, total_steps=total_steps, base=base)
+
+    def export(
+        self,
+        target: str,
+        total_steps: int | Horizon | None = None,
+        *,
+        base_lr: float | None = None,
+        tolerance: float = 0.0,
+    ) -> Exported:
+        """The plan written for those who do not have Cadence.
+
+        Where a library has a schedule with the same numbers, that is written; else code that
+        computes them, from the plan's own formulas.
+
+        Args:
+            target: `"python"`, a function that needs nothing; `"torch"`, `"transformers"`,
+                `"lightning"` or `"optax"`, code for these; `"json"` or `"csv"`, data.
+            total_steps: Steps of the run, or a :class:`~cadence.horizon.Horizon`; needed where
+                the plan has no length of its own.
+            base_lr: The group's own rate, for what cannot be a multiple of it elsewhere.
+            tolerance: How far a schedule of transformers may be off, as a part of the peak, to
+                be taken all the same.
+
+        Returns:
+            The text, which can be saved or run; and in what it differs, if it does.
+
+        Raises:
+            UnresolvedError: The plan needs a horizon that was not given.
+            ArgumentError: The plan cannot be written for the target.
+
+        >>> from cadence import Warmup, Cosine
+        >>> print((Warmup(100) >> Cosine(900)).export("torch"))
+        # The plan Warmup(100) >> Cosine(900)
+        <BLANKLINE>
+        from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, SequentialLR
+        <BLANKLINE>
+        <BLANKLINE>
+        def scheduler_of(optimizer):
+            \"\"\"The scheduler; step it once after each update.\"\"\"
+            return SequentialLR(
+                optimizer,
+                [
+                    LinearLR(optimizer, start_factor=0.01, total_iters=100),
+                    CosineAnnealingLR(optimizer, T_max=900),
+                    ConstantLR(optimizer, factor=0.0, total_iters=10**15),
+                ],
+                milestones=[100, 1000],
+            )
+        """
+        from cadence.dialects.export import export
+
+        return export(self, target, total_steps, base_lr=base_lr, tolerance=tolerance)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

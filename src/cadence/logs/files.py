@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cadence._files import replacing
 from cadence.errors import ArgumentError
 from cadence.logs._sink import Leaf
 from cadence.runs._tables import TEXTS, beside, last_line_end
@@ -190,10 +191,5 @@ def _cells(cells: list[str]) -> str:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it, so that it is whole or not there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(data)
