@@ -36,7 +36,7 @@ FLOORS = [
     ],
     [
         *("outline", "explain", "catalogue", "plot", "edits", "view", "rules", "check"),
-        *("lr_scheduler", "runs", "range_finder", "forecast", "compare"),
+        *("differences", "lr_scheduler", "runs", "range_finder", "forecast", "compare"),
     ],
     ["dialects", "logs", "integrations"],
     ["cli", "__main__", "__init__"],

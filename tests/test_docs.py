@@ -193,7 +193,7 @@ def test_every_public_name_is_documented():
     assert set(cadence.lr_scheduler.__all__) <= documented
     assert set(cadence.dialects.__all__) <= documented
     index = (ROOT / "docs" / "dialects.md").read_text(encoding="utf-8")
-    for reader in cadence.dialects.__all__:
+    for reader in {*cadence.dialects.__all__} - {"read"}:  # which goes by the others
         assert f"](from-{reader.removeprefix('from_')}.md)" in index, f"no page of {reader}"
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cadence._version import __version__
+from cadence.differences import Difference, diff
 from cadence.feedback import Controller, Greedy, Plateau, SpikeGuard
 from cadence.horizon import Duration, Horizon
 from cadence.levels import Absolute, absolute
@@ -70,6 +71,7 @@ __all__ = [
     "Cosine",
     "CosineWave",
     "Decay",
+    "Difference",
     "Duration",
     "Exponential",
     "ExponentialDecay",
@@ -106,6 +108,7 @@ __all__ = [
     "__version__",
     "absolute",
     "budgeted_linear",
+    "diff",
     "exp_range",
     "flat_cosine",
     "from_json",

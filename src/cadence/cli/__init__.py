@@ -1,10 +1,11 @@
 """The command line: `cadence plot`, `explain`, `values`, `check`, `convert`, `diff` and `shapes`.
 
 Bad input ends with one line on stderr and exit code 2; `check` ends with 1 where it finds errors.
-Whatever is slow to import is imported by the command that needs it; none needs torch.
+Whatever is slow to import is imported by the command that needs it; none needs torch
+but for torch's own schedulers.
 """
 
-from cadence.cli import _look  # noqa: F401  which makes the commands
+from cadence.cli import _look, _others  # noqa: F401  which make the commands
 from cadence.cli._door import app, main
 
 __all__ = ["app", "main"]

@@ -38,6 +38,7 @@ __all__ = [
     "main",
     "rate_of",
     "resolved_from",
+    "resolved_plan",
 ]
 
 FLAGS = {
@@ -183,8 +184,13 @@ def horizon_of(
 def resolved_from(text: str, horizon: Horizon) -> tuple[Schedule, Schedule]:
     """The plan as it was written, and resolved; if it needs more, an error says what to type."""
     plan = parse(text)
+    return plan, resolved_plan(plan, horizon, text)
+
+
+def resolved_plan(plan: Schedule, horizon: Horizon, text: str | None = None) -> Schedule:
+    """The plan resolved; `text` is what an error calls it."""
     try:
-        return plan, plan.resolve(horizon)
+        return plan.resolve(horizon)
     except UnresolvedError:
         units = {duration.unit for duration in plan._durations()}
         lacking = [
@@ -193,7 +199,8 @@ def resolved_from(text: str, horizon: Horizon) -> tuple[Schedule, Schedule]:
             if getattr(horizon, name) is None and (unit in units or unit == "%")
         ]
         raise UnresolvedError(
-            f"{brief(text)} has a length that is not known in steps; add {' '.join(lacking)}"
+            f"{brief(text or repr(plan))} has a length that is not known in steps; add "
+            f"{' '.join(lacking)}"
         ) from None
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cadence.dialects.megatron import from_megatron
     from cadence.dialects.mmengine import from_mmengine
     from cadence.dialects.optax import from_optax
+    from cadence.dialects.specs import read
     from cadence.dialects.timm import from_timm
     from cadence.dialects.torch import from_torch
     from cadence.dialects.torchtitan import from_torchtitan
@@ -34,8 +35,9 @@ _HOMES = {
     "from_torch": "torch",
     "from_torchtitan": "torchtitan",
     "from_transformers": "transformers",
+    "read": "specs",
 }
-"""Each reader and its module, which is loaded on first use."""
+"""Each reader and its module, which is loaded on first use; `read` takes a line of text."""
 
 __all__ = [
     "from_composer",
@@ -49,6 +51,7 @@ __all__ = [
     "from_torch",
     "from_torchtitan",
     "from_transformers",
+    "read",
 ]
 
 

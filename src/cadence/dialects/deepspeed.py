@@ -60,7 +60,7 @@ def from_deepspeed(
 
     Rasley et al., DeepSpeed (2020).
     """
-    name, given = _section(config)
+    name, given = section_of(config)
     plans = _plans(name, {**given, **params})
     if key not in plans:
         listed = ", ".join(map(repr, plans))
@@ -134,7 +134,7 @@ def _tree(config: Any) -> Mapping[str, Any]:
     return tree
 
 
-def _section(config: Any) -> tuple[str, dict[str, Any]]:
+def section_of(config: Any) -> tuple[str, dict[str, Any]]:
     """The scheduler's name and its arguments."""
     if isinstance(config, str) and config in SCHEDULERS:
         return config, {}
