@@ -84,7 +84,7 @@ def test_python_gives_the_numbers_of_any_plan(drawn):
 
 
 @pytest.mark.slow
-@settings(max_examples=1000)
+@settings(max_examples=600)
 @given(strategies.resolved(max_depth=8))
 def test_any_deep_plan_is_written(drawn):
     """The same over many more plans, and for torch."""
