@@ -36,9 +36,9 @@ FLOORS = [
     ],
     [
         *("outline", "explain", "catalogue", "plot", "edits", "view", "rules", "check"),
-        *("differences", "lr_scheduler", "runs", "range_finder", "forecast", "compare"),
+        *("differences", "lr_scheduler", "runs", "range_finder", "forecast"),
     ],
-    ["dialects", "logs", "integrations"],
+    ["dialects", "logs", "integrations", "compare"],
     ["cli", "__main__", "__init__"],
 ]
 

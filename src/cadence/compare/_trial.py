@@ -1,0 +1,148 @@
+"""What a comparison has found: one `Trial` for each run, and all of them as a `Comparison`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from cadence.schedule import Schedule
+
+__all__ = ["Comparison", "Trial"]
+
+Role = Literal["verdict", "peak"]
+Status = Literal["finished", "diverged", "crashed", "stopped", "pending"]
+
+
+def _no_steps() -> np.ndarray:
+    return np.array([], dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One run of a comparison: one plan with one seed, and one peak rate if there is a grid.
+
+    Args:
+        plan: The plan's name.
+        text: The plan as text.
+        peak: The rate that was put into the optimizer; None where the user's own was used.
+        seed: The seed, the same for all plans: trials of one seed are a pair.
+        role: `"verdict"`, or `"peak"` for a run that only chooses the peak.
+        status: `"finished"`; `"diverged"`, with a metric that is not finite; `"crashed"`, with an
+            error; `"stopped"` by successive halving; or `"pending"`.
+        steps: The steps at which anything was logged, in rising order.
+        metrics: What `run.log` was given, by its names, each at all of `steps`; NaN where it was
+            not logged.
+        values: The scheduled values that were logged, such as `"lr/group0"`, in the same form.
+        score: The judged metric at the end. The worst there is (inf, or -inf where more is better)
+            for a run that diverged; NaN for one that crashed or is pending.
+        error: The traceback of a run that crashed.
+        folder: Where the run was written.
+        seconds: How long it took.
+    """
+
+    plan: str
+    text: str
+    peak: float | None
+    seed: int
+    role: Role = "verdict"
+    status: Status = "pending"
+    steps: np.ndarray = field(default_factory=_no_steps)
+    metrics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    score: float = math.nan
+    error: str = ""
+    folder: Path | None = None
+    seconds: float = 0.0
+
+    def row(self) -> dict[str, Any]:
+        """What the table of a comparison says of it: plain values that any machine repeats."""
+        last = int(self.steps[-1]) if len(self.steps) else None
+        return {
+            "plan": self.plan,
+            "peak": self.peak,
+            "seed": self.seed,
+            "role": self.role,
+            "status": self.status,
+            "last_step": last,
+            "score": self.score,
+        }
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """Several plans, trained with the same seeds; made by :func:`cadence.compare`.
+
+    Args:
+        title: What was compared, in a few words.
+        plans: The plans by their names, in the order in which they were given.
+        total_steps: The length of each run; None where the plans have a length of their own.
+        metric: The name of the judged metric.
+        mode: `"min"` or `"max"`: which is better.
+        trials: All runs, those that crashed or diverged included.
+        settings: Everything to reproduce it: seeds, peaks, versions, the machine, the command.
+        folder: Where the runs were written.
+    """
+
+    title: str
+    plans: Mapping[str, Schedule]
+    total_steps: int | None
+    metric: str
+    mode: Literal["min", "max"]
+    trials: tuple[Trial, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def verdict(self) -> Any:
+        """What the seeds can say: intervals of the paired differences, and the words for them."""
+        return import_module("cadence.compare._evidence").judge(self)
+
+    def report(self, path: str | os.PathLike[str]) -> Any:
+        """Write the report: the schedules, the losses, the differences, the verdict, the settings.
+
+        Args:
+            path: Where to write it.
+        """
+        return import_module("cadence.compare._report").write(self, path)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row for each trial: by plan in the order given, then by role, peak and seed.
+
+        The rows hold nothing that differs from one machine or one engine to the next, such as
+        times, so that two comparisons can be compared bit for bit.
+        """
+        order = {name: place for place, name in enumerate(self.plans)}
+        trials = sorted(
+            self.trials,
+            key=lambda t: (order[t.plan], t.role, -math.inf if t.peak is None else t.peak, t.seed),
+        )
+        return [trial.row() for trial in trials]
+
+    def __str__(self) -> str:
+        rows = [[_cell(value) for value in row.values()] for row in self.table()]
+        heads = ["plan", "peak", "seed", "for", "status", "last step", self.metric]
+        widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if place in (0, 3, 4) else cell.rjust(width)
+                for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            ).rstrip()
+            for cells in [heads, *rows]
+        ]
+        return "\n".join([self.title, *lines])
+
+    def __repr__(self) -> str:
+        ended = sum(trial.status != "pending" for trial in self.trials)
+        return f"Comparison({self.title!r}, {len(self.plans)} plans, {ended} trials)"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
