@@ -62,6 +62,7 @@ from cadence.shapes import (
 from cadence.text import from_json, parse, to_json
 
 if TYPE_CHECKING:
+    from cadence.compare import compare
     from cadence.scheduler import Scheduler
 
 __all__ = [
@@ -108,6 +109,7 @@ __all__ = [
     "__version__",
     "absolute",
     "budgeted_linear",
+    "compare",
     "diff",
     "exp_range",
     "flat_cosine",
@@ -130,12 +132,14 @@ __all__ = [
     "wsd",
 ]
 
-_NEEDS_TORCH = {"Scheduler": "cadence.scheduler"}
+_LATE = {"Scheduler": "cadence.scheduler", "compare": "cadence.compare"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NEEDS_TORCH:
-        return getattr(import_module(_NEEDS_TORCH[name]), name)
+    if name in _LATE:
+        module = import_module(_LATE[name])
+        # Where a module bears the name, Python has put that here, and it can be called.
+        return globals().get(name) or getattr(module, name)
     raise AttributeError(f"module 'cadence' has no attribute {name!r}")
 
 

@@ -10,6 +10,7 @@
     ├── MismatchError (ValueError)          a checkpoint made by another plan or horizon
     ├── LogError (ValueError)               a log that is not there, or cannot be read
     ├── MissingLibraryError (ImportError)   an optional library that is not installed
+    ├── ComparisonError (RuntimeError)      a comparison that cannot go on
     ├── ExternalChangeError (RuntimeError)  someone else wrote a scheduled value
     ├── PaceError (RuntimeError)            a clock that runs at another pace than the updates
     ├── PastEndError (RuntimeError)         a step after the plan's end, where that was forbidden
@@ -30,6 +31,7 @@ __all__ = [
     "CadenceError",
     "CadenceWarning",
     "CallOrderWarning",
+    "ComparisonError",
     "ExternalChangeError",
     "ExternalChangeWarning",
     "LogError",
@@ -77,6 +79,10 @@ class LogError(CadenceError, ValueError):
 
 class MissingLibraryError(CadenceError, ImportError):
     """An optional library is not installed; the message says what to install."""
+
+
+class ComparisonError(CadenceError, RuntimeError):
+    """A comparison cannot go on; what is finished is kept, and the message says what to do."""
 
 
 class ExternalChangeError(CadenceError, RuntimeError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from cadence.schedule import Schedule
 
-__all__ = ["Comparison", "Trial"]
+__all__ = ["Comparison", "Peak", "Trial", "best_peak"]
 
 Role = Literal["verdict", "peak"]
 Status = Literal["finished", "diverged", "crashed", "stopped", "pending"]
@@ -75,6 +75,44 @@ class Trial:
         }
 
 
+@dataclass(frozen=True)
+class Peak:
+    """The peak that a plan has got, and what it was chosen from.
+
+    Args:
+        peak: The rate.
+        scores: The mean score of each peak of the grid; NaN where no run has ended.
+        edge: `"low"` or `"high"` where it lies on the grid's edge, so that a better one may lie
+            beyond; None where it lies inside.
+    """
+
+    peak: float
+    scores: Mapping[float, float]
+    edge: Literal["low", "high"] | None
+
+
+def best_peak(tried: Sequence[Trial], mode: Literal["min", "max"]) -> Peak:
+    """The peak with the best mean score; of equals, and where nothing is known, the lowest.
+
+    A run that diverged counts with the worst score there is; of one that crashed or was stopped
+    nothing is known, and a peak is only compared where all its runs have ended.
+    """
+    grid = sorted({trial.peak for trial in tried if trial.peak is not None})
+    scores = {peak: _mean([trial for trial in tried if trial.peak == peak]) for peak in grid}
+    sign = 1 if mode == "min" else -1
+    best = min(grid, key=lambda p: math.inf if math.isnan(scores[p]) else sign * scores[p])
+    edge: Literal["low", "high"] | None = None
+    if len(grid) > 1 and best in (grid[0], grid[-1]):
+        edge = "low" if best == grid[0] else "high"
+    return Peak(best, scores, edge)
+
+
+def _mean(trials: Sequence[Trial]) -> float:
+    if any(trial.status not in ("finished", "diverged") for trial in trials):
+        return math.nan
+    return math.fsum(trial.score for trial in trials) / len(trials)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """Several plans, trained with the same seeds; made by :func:`cadence.compare`.
@@ -111,6 +149,15 @@ class Comparison:
         """
         return import_module("cadence.compare._report").write(self, path)
 
+    def peaks(self) -> dict[str, Peak]:
+        """The peak of each plan, where there was a grid to choose from."""
+        tried = [trial for trial in self.trials if trial.role == "peak"]
+        return {
+            name: best_peak([trial for trial in tried if trial.plan == name], self.mode)
+            for name in self.plans
+            if any(trial.plan == name for trial in tried)
+        }
+
     def table(self) -> list[dict[str, Any]]:
         """One row for each trial: by plan in the order given, then by role, peak and seed.
 
@@ -135,6 +182,10 @@ class Comparison:
             ).rstrip()
             for cells in [heads, *rows]
         ]
+        for name, peak in self.peaks().items():
+            told = f"{name}: peak {peak.peak:g} of {', '.join(f'{p:g}' for p in peak.scores)}"
+            where = {"low": ", the lowest: try lower", "high": ", the highest: try higher"}
+            lines.append(told + where.get(peak.edge or "", ""))
         return "\n".join([self.title, *lines])
 
     def __repr__(self) -> str:

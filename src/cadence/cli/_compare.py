@@ -1,0 +1,169 @@
+"""The command that compares plans: a training function of the user's, under each of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cadence import _checks
+from cadence.cli._door import Json, app, finite
+from cadence.errors import ArgumentError
+
+__all__ = ["compare"]
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    'cadence compare train.py --plan "Constant(1)" --plan "Warmup(5%) >> Cosine()" '
+    "--total-steps 600\n\n"
+    'cadence compare package.module:train --plan "wsd=wsd(5%)" --plan "linear=Linear()" '
+    "--total-steps 600 --peaks 1e-3,3e-3,1e-2 --metric val_loss -o evidence"
+)
+def compare(
+    train: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRAIN",
+            help="The training function: FILE.py, FILE.py:function or module:function.",
+            show_default=False,
+        ),
+    ],
+    *,
+    plans: Annotated[
+        list[str],
+        typer.Option("--plan", metavar="PLAN", help="A plan, or NAME=PLAN; several of them."),
+    ],
+    total_steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Length of each run in steps.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(metavar="N", help="How many seeds, or which: 3,4,5.")] = "5",
+    peaks: Annotated[
+        str | None,
+        typer.Option(metavar="RATES", help="Rates to choose each plan's own from: 1e-3,3e-3."),
+    ] = None,
+    peak_seeds: Annotated[
+        str, typer.Option(metavar="N", help="How many seeds choose the peaks, or which.")
+    ] = "2",
+    metric: Annotated[str, typer.Option(metavar="NAME", help="The judged metric.")] = "loss",
+    mode: Annotated[str, typer.Option(metavar="min|max", help="Which is better.")] = "min",
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="How many runs at a time.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Threads of each run.")] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="processes, inline or ray.")
+    ] = "processes",
+    asha: Annotated[bool, typer.Option("--asha", help="Stop runs that fall behind.")] = False,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Kill a run after so long.")
+    ] = None,
+    retries: Annotated[
+        int, typer.Option(metavar="N", help="How often a run that crashed is tried again.")
+    ] = 0,
+    gpus: Annotated[
+        float | None, typer.Option(metavar="N", help="GPUs of each run, on Ray; 0.25 is allowed.")
+    ] = None,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="Keep what fits of another comparison in the folder.")
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Where to write; a new one if not."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train under several plans with the same seeds, and say which is better."""
+    from cadence.compare import compare as compared
+
+    options: Any = {"engine": engine, "mode": mode, "scheduler": "asha" if asha else None}
+    result = compared(
+        _function(train),
+        _plans(plans),
+        seeds=_whole("--seeds", seeds),
+        peaks=None if peaks is None else [_rate(peak) for peak in peaks.split(",")],
+        peak_seeds=_whole("--peak-seeds", peak_seeds),
+        total_steps=total_steps,
+        metric=metric,
+        folder=folder,
+        workers=workers,
+        threads=threads,
+        timeout=timeout,
+        retries=retries,
+        gpus=gpus,
+        on_mismatch="reuse" if reuse else "raise",
+        **options,
+    )
+    if as_json:
+        rows = {"folder": str(result.folder), "metric": metric, "trials": result.table()}
+        print(json.dumps(finite(rows), indent=2))
+        return
+    print(result)
+
+
+def _plans(given: list[str]) -> Any:
+    """Plans by their names; where none has one, a list."""
+    pairs = [re.fullmatch(r"\s*(?:([^()=]+?)\s*=)?(.+)", text, re.DOTALL) for text in given]
+    named = [(pair[1] or pair[2].strip(), pair[2].strip()) for pair in pairs if pair]
+    names = [name for name, _ in named]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ArgumentError(f"--plan must have names that differ (got {twice!r} twice)")
+    return dict(named)
+
+
+def _whole(flag: str, text: str) -> int | list[int]:
+    if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text):
+        raise ArgumentError(f"{flag} must be a number, or several: 0,1,2 (got {text!r})")
+    numbers = [int(number) for number in text.split(",")]
+    return numbers if "," in text else numbers[0]
+
+
+def _rate(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentError(f"--peaks must be rates such as 1e-3,3e-3 (got {text!r})") from None
+
+
+def _function(text: str) -> Callable[..., Any]:
+    """The function that `FILE.py`, `FILE.py:function` or `module:function` names.
+
+    A file is imported by its name from its own folder, as Python does for a script's neighbours, so
+    that other processes find it in the same way.
+    """
+    where, colon, name = text.rpartition(":")
+    if not colon or name.endswith(".py"):
+        where, name = text, "train"
+    if where.endswith(".py"):
+        path = Path(where).resolve()
+        if not path.is_file():
+            raise ArgumentError(f"TRAIN must be a file that is there (got {where!r})")
+        home, module_name = path.parent, path.stem
+    else:
+        path, home, module_name = None, Path.cwd(), where
+    sys.path.insert(0, str(home))
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise ArgumentError(f"TRAIN must be FILE.py or module:function (got {text!r})") from None
+    if path is not None and Path(module.__file__ or "").resolve() != path:
+        raise ArgumentError(
+            f"TRAIN must have a name of its own: {module_name!r} is {module.__file__}; rename it"
+        )
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value)]
+        raise ArgumentError(
+            f"{where} must have a function {name!r}{_checks.suggest(name, known)}; name another as "
+            f"{where}:function"
+        )
+    return function
