@@ -11,7 +11,7 @@ PLANS = {
     "constant": cd.Constant(1.0),
     "cosine": cd.Cosine(),
     "wsd": cd.wsd("5%", "20%"),
-    "one-cycle": cd.one_cycle(),
+    "one-cycle": cd.one_cycle().lr,
 }
 
 

@@ -81,6 +81,7 @@ OUTSIDE = {
 }
 HEAVY = [
     *("torch", "matplotlib", "uniplot", "typer", "rich", "jax", "pandas", "scipy", "sklearn"),
+    *("statsmodels", "optuna", "jinja2", "markupsafe"),
     *("tensorboard", "tensorboardX", "wandb", "mlflow", "PIL"),
     *("transformers", "accelerate", "lightning", "pytorch_lightning", "ignite", "jsonargparse"),
 ]

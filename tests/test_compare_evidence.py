@@ -289,7 +289,7 @@ def test_a_peak_on_the_edge_of_the_grid_is_a_warning(peak, edge, word):
     assert verdict.standing("wsd").edge == edge
     assert verdict.standing("wsd").grid == (1e-3, 3e-3, 1e-2)
     assert told(verdict, f"Peaks: cosine 0.003, wsd {peak:g}.")
-    assert told(verdict, f"(0.001 to 0.01): a {word} one may be better") is (edge is not None)
+    assert told(verdict, f"(0.001 to 0.01): {word} ones may be better") is (edge is not None)
     assert verdict.pairs[0].seeds == (3, 4, 5)
 
 
@@ -308,7 +308,9 @@ def test_two_judged_runs_of_one_seed_are_refused():
         judge(comparison({"a": (), "b": ()}, trials=trials))
 
 
-@pytest.mark.parametrize("more", [{"alpha": 0}, {"alpha": 1.0}, {"reference": "wds"}])
+@pytest.mark.parametrize(
+    "more", [{"alpha": 0}, {"alpha": 1.0}, {"reference": "wds"}, {"interval": "bca"}]
+)
 def test_bad_arguments(more):
     """Alpha is inside (0, 1), and a reference is one of the plans."""
     with pytest.raises(ValueError, match=f"judge: '{next(iter(more))}' must be"):
@@ -341,12 +343,19 @@ def test_a_verdict_is_the_same_every_time_and_as_plain_values():
     """Bootstrapped intervals included: the same runs give the same verdict, which JSON can hold."""
     generator = np.random.default_rng(0)
     found = simulated(generator, [0, 0.1, 0], 24)
-    one, other = judge(found), judge(found)
+    one, other = (judge(found, interval="bootstrap") for _ in range(2))
     assert one == other
     assert {pair.basis for pair in one.pairs} == {"bootstrap"}
     assert told(one, "(paired, 24 seeds, bootstrapped)")
     assert json.loads(json.dumps(one.as_dict()))["headline"] == one.headline
-    assert str(found.verdict()) == str(one)
+    assert str(found.verdict()) == str(judge(found)) != str(one)
+
+
+def test_too_few_seeds_are_not_bootstrapped():
+    """Below twenty seeds the t interval stands in, and the pair says so."""
+    found = simulated(np.random.default_rng(0), [0, 0.1], 19)
+    assert judge(found, interval="bootstrap").pairs == judge(found).pairs
+    assert judge(found).pairs[0].basis == "t"
 
 
 def test_from_one_plan_to_none():
@@ -393,11 +402,12 @@ def test_a_planted_difference_is_found_with_the_stated_power(seeds):
     assert abs(found - 240) <= margin(300, 0.8)
 
 
-def covered(generator, seeds, runs, **more):
+def covered(generator, seeds, runs, interval="t"):
     """How often the interval of a planted difference holds it."""
     inside = 0
     for _ in range(runs):
-        (pair,) = judge(simulated(generator, [0.0, 0.05], seeds, **more)).pairs
+        (pair,) = judge(simulated(generator, [0.0, 0.05], seeds), interval=interval).pairs
+        assert pair.basis == interval
         planted = 0.05 if pair.better == "plan 0" else -0.05
         inside += pair.low <= planted <= pair.high
     return inside
@@ -416,6 +426,6 @@ def test_t_intervals_cover_what_they_say(seeds):
 @pytest.mark.parametrize("seeds", [20, 30])
 def test_the_bootstrap_covers_from_twenty_seeds_on(seeds):
     """It is known to cover a little less than it says: two percent at most are let pass."""
-    inside = covered(np.random.default_rng(seeds), seeds, 200)
+    inside = covered(np.random.default_rng(seeds), seeds, 200, "bootstrap")
     print(f"\n{seeds} seeds: {inside} of 200")
     assert inside >= 0.93 * 200 - margin(200, 0.93)

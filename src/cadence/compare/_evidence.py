@@ -26,28 +26,36 @@ from cadence.errors import ArgumentError
 __all__ = ["judge"]
 
 BOOTSTRAP_FROM = 20
-"""Seeds from which on intervals are bootstrapped: of fewer, BCa covers clearly too little."""
+"""Seeds from which on intervals may be bootstrapped: of fewer, BCa covers clearly too little."""
 
 RESAMPLES = 4999
 
 
-def judge(comparison: Comparison, alpha: float = 0.05, *, reference: str | None = None) -> Verdict:
+def judge(
+    comparison: Comparison,
+    alpha: float = 0.05,
+    *,
+    reference: str | None = None,
+    interval: Literal["t", "bootstrap"] = "t",
+) -> Verdict:
     """Say which plans differ, by how much, and how sure that is.
 
     Differences are paired by seed: d = score of the one - score of the other, over the seeds that
     both finished. With n of them, mean m and standard deviation s, the interval is
-    m ± t(1 - alpha/2, n - 1) s / √n; from 20 seeds on it is bootstrapped (BCa). The p values are
-    those of the paired t test. Holm's correction keeps the chance of any wrong claim at alpha.
+    m ± t(1 - alpha/2, n - 1) s / √n, and the p value is that of the paired t test. Holm's
+    correction keeps the chance of any wrong claim at alpha.
 
     Args:
         comparison: What was run.
         alpha: The chance of any wrong claim, where plans do not differ.
         reference: A plan to compare all others with. By default every pair is looked at, which
             takes more seeds.
+        interval: `"bootstrap"` for BCa intervals, which need not be symmetric, where a pair has at
+            least 20 seeds. Of fewer they would cover clearly too little: others have t intervals.
 
     Raises:
-        ArgumentError: `alpha` or `reference` is out of range, or a plan has two judged runs of one
-            seed.
+        ArgumentError: `alpha`, `interval` or `reference` is out of range, or a plan has two judged
+            runs of one seed.
         MissingLibraryError: statsmodels is not installed.
 
     Sources: Holm, A Simple Sequentially Rejective Multiple Test Procedure (1979); Efron, Better
@@ -57,10 +65,11 @@ def judge(comparison: Comparison, alpha: float = 0.05, *, reference: str | None 
     names = list(comparison.plans)
     if reference is not None:
         _checks.choice("judge", "reference", reference, names)
+    _checks.choice("judge", "interval", interval, ("t", "bootstrap"))
     standings = {name: _standing(comparison, name, alpha) for name in names}
     sign = 1.0 if comparison.mode == "min" else -1.0
     asked = [(a, b) for a, b in combinations(names, 2) if reference is None or reference in (a, b)]
-    pairs = [_pair(standings[a], standings[b], sign, alpha) for a, b in asked]
+    pairs = [_pair(standings[a], standings[b], sign, alpha, interval) for a, b in asked]
     pairs = _corrected(pairs, alpha)
     # Those of which nothing is known come last.
     pairs.sort(key=lambda pair: -pair.mean if pair.seeds else math.inf)
@@ -143,7 +152,7 @@ def _t(quantile: float, freedom: int) -> float:
     return float(t.ppf(quantile, freedom))
 
 
-def _pair(a: Standing, b: Standing, sign: float, alpha: float) -> Pair:
+def _pair(a: Standing, b: Standing, sign: float, alpha: float, how: str) -> Pair:
     """Two plans compared, before the correction."""
     of_a, of_b = (
         dict(zip(a.seeds, a.scores, strict=True)),
@@ -169,7 +178,7 @@ def _pair(a: Standing, b: Standing, sign: float, alpha: float) -> Pair:
 
     tested: Any = stats.ttest_1samp(differences, 0.0)
     interval, basis = tested.confidence_interval(1 - alpha), "t"
-    if len(seeds) >= BOOTSTRAP_FROM:
+    if how == "bootstrap" and len(seeds) >= BOOTSTRAP_FROM:
         interval, basis = _bootstrapped(differences, alpha), "bootstrap"
     return replace(
         pair,

@@ -66,7 +66,7 @@ class Pair:
         mean: Their mean, not negative; NaN if there are none.
         low: The lower end of the interval of the mean.
         high: Its upper end.
-        basis: What the interval rests on: `"t"`, or `"bootstrap"` from 20 seeds on. `"signs"` where
+        basis: What the interval rests on: `"t"` or `"bootstrap"`. `"signs"` where
             all differences are equal, so that only their signs can be tested; `"none"` where
             nothing can be said.
         p: The two-sided p value, before the correction; 1 where nothing can be said.
@@ -174,9 +174,10 @@ class Verdict:
         """The plan that beats every other one; None where there is no such plan.
 
         A plan with a run that has not finished is never the best: its failures are in no average.
+        Failures of the others do not keep it from being so.
         """
-        beaten = Counter(pair.better for pair in self.claims if not pair.conditional)
-        whole = [s.plan for s in self.standings if set(s.outcomes) <= {"finished"}]
+        beaten = Counter(pair.better for pair in self.claims)
+        whole = [s.plan for s in self.standings if set(s.outcomes) == {"finished"}]
         others = len(self.standings) - 1
         return next((plan for plan in whole if others and beaten[plan] == others), None)
 

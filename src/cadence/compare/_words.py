@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from cadence.compare._verdict import Pair, Standing, Verdict
 
@@ -188,23 +189,22 @@ def _peaks(verdict: Verdict) -> Iterator[str]:
     if not tuned:
         return
     yield f"Peaks: {', '.join(f'{s.plan} {s.peak:g}' for s in tuned)}."
+    alike: dict[tuple[Any, ...], list[str]] = {}
     for standing in tuned:
         if standing.edge is not None:
-            yield _edge(standing)
+            alike.setdefault((standing.edge, standing.grid), []).append(standing.plan)
+    for (edge, grid), plans in alike.items():
+        lie = "peak of {} lies" if len(plans) == 1 else "peaks of {} lie"
+        yield (
+            f"The {lie.format(_listed(plans))} on the edge of the grid ({grid[0]:g} to "
+            f"{grid[-1]:g}): {'lower' if edge == 'low' else 'higher'} ones may be better, and what "
+            "is judged is then not these plans at their best."
+        )
     if verdict.reused:
         yield (
             "Peaks were chosen on seeds that are judged as well, which flatters the plans that "
             "had more to choose from."
         )
-
-
-def _edge(standing: Standing) -> str:
-    low, high = f"{standing.grid[0]:g}", f"{standing.grid[-1]:g}"
-    beyond = "lower" if standing.edge == "low" else "higher"
-    return (
-        f"The peak of {standing.plan} lies on the edge of the grid ({low} to {high}): a "
-        f"{beyond} one may be better, so that this plan may be judged too badly."
-    )
 
 
 def _regime(verdict: Verdict) -> Iterator[str]:
