@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +49,8 @@ class Ray:
         gpus: float | None,
     ) -> None:
         self._ray = ray = require("ray", EXTRA)
-        self._temporary = None
+        self._own: ExitStack | None = None
+        self._tasks: dict[Any, Job] = {}
         if not ray.is_initialized():
             self._start()
         self.threads = threads or 1
@@ -67,21 +70,23 @@ class Ray:
         options = {"num_cpus": self.threads, "num_gpus": gpus or 0, "max_retries": 0}
         self._task = ray.remote(**options)(_work)
         self._folder, self._there = folder, _mark(folder)
-        self._tasks: dict[Any, Job] = {}
 
     def _start(self) -> None:
-        """Start a cluster that leaves nothing behind."""
-        address = os.environ.get("RAY_ADDRESS")
-        # The usual place is one that all users of the machine share, and it is never cleared.
-        self._temporary = None if address else tempfile.mkdtemp(prefix="ray-")
-        options = {"log_to_driver": False, "logging_level": "ERROR"}
-        if self._temporary is not None:
-            options |= {"include_dashboard": False, "_temp_dir": self._temporary}
-        with _environment(RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0"):
-            self._ray.init(address=address, **options)
-        self._own = True
-
-    _own = False
+        """Start a cluster that leaves nothing behind, or join the one that is named."""
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        self._own = ExitStack()
+        if "RAY_ADDRESS" not in os.environ:
+            # The usual place is one that all users of the machine share, and it is never cleared.
+            place = tempfile.mkdtemp(prefix="ray-")
+            self._own.callback(shutil.rmtree, place, ignore_errors=True)
+            self._own.enter_context(_environment(RAY_USAGE_STATS_ENABLED="0", **_token()))
+            options |= {"include_dashboard": False, "_temp_dir": place}
+        self._own.callback(self._ray.shutdown)
+        try:
+            self._ray.init(**options)
+        except BaseException:
+            self._own.close()
+            raise
 
     def free(self) -> bool:
         return len(self._tasks) < self.workers
@@ -112,26 +117,42 @@ class Ray:
         return found
 
     def close(self) -> None:
-        for task in getattr(self, "_tasks", ()):
+        for task in self._tasks:
             self._ray.cancel(task, force=True)
-        if self._own:
-            self._ray.shutdown()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        self._tasks = {}
+        if self._own is not None:
+            self._own.close()
+
+
+def _token() -> dict[str, str]:
+    """A secret for the cluster, where there is none: Ray would leave one in the home folder."""
+    given = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if given or "RAY_AUTH_MODE" in os.environ or Path.home().joinpath(".ray/auth_token").exists():
+        return {}
+    return {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 @contextmanager
 def _environment(**values: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
+    # Ray sets the mode itself when it starts.
+    before = {name: os.environ.get(name) for name in (*values, "RAY_AUTH_MODE")}
     os.environ.update(values)
     try:
+        _forget_token()
         yield
     finally:
+        _forget_token()
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _forget_token() -> None:
+    """Let Ray look for its token again: it keeps the first that it has seen."""
+    with suppress(ImportError, AttributeError):  # versions without tokens have nothing to forget
+        import_module("ray._raylet").AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _mark(folder: Path) -> bytes:
