@@ -78,6 +78,7 @@ bench: $(STAMP) ## time the engine against torch and against the bare loop
 	$(PY) bench/step_cost.py
 	$(PY) bench/drop_in.py
 	$(PY) bench/captured.py
+	$(PY) bench/forecast.py
 
 clean: ## remove what was built; the environments stay
 	rm -rf build dist docs/_build .pytest_cache .ruff_cache .hypothesis quickstart.png

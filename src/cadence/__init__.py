@@ -62,7 +62,9 @@ from cadence.shapes import (
 from cadence.text import from_json, parse, to_json
 
 if TYPE_CHECKING:
+    from cadence import forecast as forecast
     from cadence.compare import compare
+    from cadence.forecast import convex_bound
     from cadence.scheduler import Scheduler
 
 __all__ = [
@@ -110,6 +112,7 @@ __all__ = [
     "absolute",
     "budgeted_linear",
     "compare",
+    "convex_bound",
     "diff",
     "exp_range",
     "flat_cosine",
@@ -132,7 +135,13 @@ __all__ = [
     "wsd",
 ]
 
-_LATE = {"Scheduler": "cadence.scheduler", "compare": "cadence.compare"}
+# Names that load their module on first use: it needs torch, or few programs need it.
+_LATE = {
+    "Scheduler": "cadence.scheduler",
+    "compare": "cadence.compare",
+    "convex_bound": "cadence.forecast",
+}
+_LATE_MODULES = {"forecast"}
 
 
 def __getattr__(name: str) -> Any:
@@ -140,6 +149,8 @@ def __getattr__(name: str) -> Any:
         module = import_module(_LATE[name])
         # Where a module bears the name, Python has put that here, and it can be called.
         return globals().get(name) or getattr(module, name)
+    if name in _LATE_MODULES:
+        return import_module(f"cadence.{name}")
     raise AttributeError(f"module 'cadence' has no attribute {name!r}")
 
 

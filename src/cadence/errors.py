@@ -9,6 +9,7 @@
     ├── UnresolvedError (ValueError)        a plan whose lengths need a horizon first
     ├── MismatchError (ValueError)          a checkpoint made by another plan or horizon
     ├── LogError (ValueError)               a log that is not there, or cannot be read
+    ├── ForecastError (ValueError)          a forecast that the logs cannot give
     ├── MissingLibraryError (ImportError)   an optional library that is not installed
     ├── ComparisonError (RuntimeError)      a comparison that cannot go on
     ├── ExternalChangeError (RuntimeError)  someone else wrote a scheduled value
@@ -34,6 +35,7 @@ __all__ = [
     "ComparisonError",
     "ExternalChangeError",
     "ExternalChangeWarning",
+    "ForecastError",
     "LogError",
     "LogWarning",
     "MismatchError",
@@ -75,6 +77,10 @@ class MismatchError(CadenceError, ValueError):
 
 class LogError(CadenceError, ValueError):
     """A log of a run was not found, or cannot be read."""
+
+
+class ForecastError(CadenceError, ValueError):
+    """A forecast is refused: the runs that were logged cannot give it."""
 
 
 class MissingLibraryError(CadenceError, ImportError):

@@ -1,11 +1,11 @@
-"""The command line: plans shown, checked, converted, and compared by training.
+"""The command line: plans shown, checked, converted, compared by training, and forecast.
 
 Bad input ends with one line on stderr and exit code 2; `check` ends with 1 where it finds errors.
 Whatever is slow to import is imported by the command that needs it; none needs torch
 but `compare`, and `convert` and `diff` for torch's own schedulers.
 """
 
-from cadence.cli import _compare, _look, _others  # noqa: F401  which make the commands
+from cadence.cli import _compare, _forecast, _look, _others  # noqa: F401  which make the commands
 from cadence.cli._door import app, main
 
 __all__ = ["app", "main"]
