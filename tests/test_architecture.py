@@ -38,7 +38,7 @@ FLOORS = [
         *("outline", "explain", "catalogue", "plot", "edits", "view", "rules", "check"),
         *("differences", "lr_scheduler", "runs", "range_finder", "forecast"),
     ],
-    ["dialects", "logs", "integrations", "compare"],
+    ["dialects", "logs", "integrations", "compare", "search"],
     ["cli", "__main__", "__init__"],
 ]
 

@@ -170,6 +170,7 @@ def test_a_reference_saves_pairs():
     assert len(verdict.pairs) == 3
     assert all("d" in (pair.better, pair.worse) for pair in verdict.pairs)
     assert verdict.headline == "a beats d."
+    assert comparison(rows).verdict(reference="d") == verdict
 
 
 def test_the_best_beats_every_other():
@@ -337,6 +338,14 @@ def test_curves_that_do_not_tell_the_regime():
     assert verdict.regime.moving is None
     assert math.isnan(verdict.regime.gained)
     assert told(verdict, "what was logged does not tell")
+
+
+@pytest.mark.parametrize(("metric", "told_by"), [("val_loss", "loss"), ("accuracy", "accuracy")])
+def test_a_loss_stands_for_one_that_was_measured_at_the_end(metric, told_by):
+    """The course of another loss tells the regime; that of a loss says nothing of an accuracy."""
+    verdict = judge(comparison({"cosine": COSINE, "wsd": WSD}, metric=metric))
+    assert verdict.regime.metric == told_by
+    assert (verdict.regime.moving is None) is (told_by == "accuracy")
 
 
 def test_a_verdict_is_the_same_every_time_and_as_plain_values():

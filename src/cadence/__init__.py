@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from cadence.compare import compare
     from cadence.forecast import convex_bound
     from cadence.scheduler import Scheduler
+    from cadence.search import search
 
 __all__ = [
     "Absolute",
@@ -125,6 +126,7 @@ __all__ = [
     "read_run",
     "register",
     "scaled",
+    "search",
     "sgdr",
     "slanted_triangular",
     "to_json",
@@ -140,6 +142,7 @@ _LATE = {
     "Scheduler": "cadence.scheduler",
     "compare": "cadence.compare",
     "convex_bound": "cadence.forecast",
+    "search": "cadence.search",
 }
 _LATE_MODULES = {"forecast"}
 

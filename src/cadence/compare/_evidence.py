@@ -23,7 +23,7 @@ from cadence.compare._trial import Comparison, Trial
 from cadence.compare._verdict import Pair, Regime, Standing, Verdict
 from cadence.errors import ArgumentError
 
-__all__ = ["judge"]
+__all__ = ["curve_metric", "judge"]
 
 BOOTSTRAP_FROM = 20
 """Seeds from which on intervals may be bootstrapped: of fewer, BCa covers clearly too little."""
@@ -242,8 +242,25 @@ def _corrected(pairs: list[Pair], alpha: float) -> list[Pair]:
     ]
 
 
+def curve_metric(comparison: Comparison) -> str:
+    """The metric whose course tells that of the judged one.
+
+    That is itself, where it was logged along the way. A loss that was only measured at the end is
+    stood for by another loss, since those are of one scale.
+    """
+    metric = comparison.metric
+    counts = Counter[str]()
+    for trial in _judged(comparison.trials):
+        counts.update({name: int(np.isfinite(row).sum()) for name, row in trial.metrics.items()})
+    others = [name for name in counts if "loss" in name.lower()]
+    if counts[metric] > 2 * len(comparison.trials) or "loss" not in metric.lower() or not others:
+        return metric
+    return max(others, key=lambda name: counts[name])
+
+
 def _regime(comparison: Comparison, pairs: Sequence[Pair], sign: float) -> Regime:
     gap = max((pair.mean for pair in pairs if pair.seeds), default=math.nan)
+    metric = curve_metric(comparison)
     total = comparison.total_steps
     runs = [trial for trial in _judged(comparison.trials) if _outcome(trial) == "finished"]
     if total is None:
@@ -251,14 +268,14 @@ def _regime(comparison: Comparison, pairs: Sequence[Pair], sign: float) -> Regim
         total = lengths.pop() if len(lengths) == 1 else None
     by_plan: dict[str, list[tuple[float, float]]] = {}
     for trial in runs:
-        found = _second_half(trial, comparison.metric, sign)
+        found = _second_half(trial, metric, sign)
         if found is not None:
             by_plan.setdefault(trial.plan, []).append(found)
     if not by_plan:
-        return Regime(total, math.nan, math.nan, gap, None)
+        return Regime(total, metric, math.nan, math.nan, gap, None)
     means = np.array([np.mean(found, axis=0) for found in by_plan.values()])
     gained, share = (float(value) for value in np.median(means, axis=0))
-    return Regime(total, gained, share, gap, None if math.isnan(gap) else gained > gap)
+    return Regime(total, metric, gained, share, gap, None if math.isnan(gap) else gained > gap)
 
 
 def _second_half(trial: Trial, metric: str, sign: float) -> tuple[float, float] | None:

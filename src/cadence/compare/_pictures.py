@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cadence import plot
+from cadence.compare._evidence import curve_metric
 from cadence.compare._trial import Comparison, Trial
 from cadence.compare._verdict import Pair, Verdict
 from cadence.compare._words import interval
@@ -59,7 +60,8 @@ class Band:
 def band(comparison: Comparison, plan: str, points: int = POINTS) -> Band:
     """The judged runs of a plan on common stretches of the run, one for each point to draw."""
     runs = [trial for trial in comparison.trials if (trial.plan, trial.role) == (plan, "verdict")]
-    logged = [(trial, *_logged(trial, comparison.metric)) for trial in runs]
+    metric = curve_metric(comparison)
+    logged = [(trial, *_logged(trial, metric)) for trial in runs]
     finished = [(steps, values) for t, steps, values in logged if _whole(t) and len(steps)]
     lost = tuple((steps, values) for t, steps, values in logged if not _whole(t) and len(steps))
     if not finished:
@@ -152,7 +154,7 @@ def _bands(comparison: Comparison, verdict: Verdict) -> list[Band]:
 
 
 def losses(comparison: Comparison, verdict: Verdict, ax: Axes | None = None) -> Figure | None:
-    """The judged metric: the mean of each plan, and the range of its seeds as a band.
+    """The metric along the runs: the mean of each plan, and the range of its seeds as a band.
 
     Runs that did not finish are thin lines that end in a cross. None where nothing was logged.
     """
@@ -169,7 +171,7 @@ def losses(comparison: Comparison, verdict: Verdict, ax: Axes | None = None) -> 
         for steps, values in one.lost:
             ax.plot(steps, values, linewidth=0.7, alpha=0.7, **style)
             ax.plot(steps[-1:], values[-1:], "x", markersize=5, **style)
-    _axes(ax, comparison.metric)
+    _axes(ax, curve_metric(comparison))
     ax.set_xlabel("step", color=plot.INK, fontsize=9)
     ends = [steps[-1] for one in bands for steps, *_ in [(one.steps,), *one.lost] if len(steps)]
     ax.set_xlim(0, comparison.total_steps or max(ends) or 1)

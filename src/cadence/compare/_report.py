@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from cadence import plot
 from cadence._files import replacing
 from cadence._version import __version__
 from cadence.compare import _pictures as pictures
-from cadence.compare._evidence import judge
+from cadence.compare._evidence import curve_metric, judge
 from cadence.compare._trial import Comparison
 from cadence.compare._verdict import Verdict
 from cadence.compare._words import amount, interval
@@ -78,17 +79,17 @@ def html(comparison: Comparison, verdict: Verdict) -> str:
     colors = {s.plan: i % len(plot.COLORS) for i, s in enumerate(verdict.standings)}
     with pictures.drawing():
         drawn = [
-            ("Losses", comparison.metric, pictures.losses(comparison, verdict)),
-            ("Paired differences", "differences", pictures.differences(verdict)),
-            ("Schedules", "schedules", pictures.schedules(comparison, verdict)),
+            ("Losses", pictures.losses(comparison, verdict)),
+            ("Paired differences", pictures.differences(verdict)),
+            ("Schedules", pictures.schedules(comparison, verdict)),
         ]
         # Safe: made here, and matplotlib escapes the names in it.
-        svgs = {title: Markup(_svg(figure)) for title, _, figure in drawn if figure is not None}  # noqa: S704
+        svgs = {title: Markup(_svg(figure)) for title, figure in drawn if figure is not None}  # noqa: S704
     sign = 1 if verdict.mode == "min" else -1
     return template.render(
         title=comparison.title,
-        comparison=comparison,
         verdict=verdict,
+        logged=curve_metric(comparison),
         sentences=[s for s in verdict.sentences if s != verdict.headline],
         standings=sorted(
             verdict.standings, key=lambda s: (not s.scores, sign * s.mean if s.scores else 0.0)
@@ -117,12 +118,15 @@ def _ordered(comparison: Comparison) -> list[Any]:
 def _settings(comparison: Comparison) -> list[tuple[str, str]]:
     """What reproduces the comparison: the plans' texts, and whatever the engine has recorded."""
     rows = [(f"plan {name!r}", repr(plan)) for name, plan in comparison.plans.items()]
-    rows += [("metric", f"{comparison.metric} ({comparison.mode} is better)")]
-    if comparison.total_steps is not None:
-        rows.append(("total steps", str(comparison.total_steps)))
-    rows += [(str(key), _words(value)) for key, value in comparison.settings.items()]
-    if comparison.folder is not None:
-        rows.append(("folder", str(comparison.folder)))
+    told: dict[str, Any] = {"metric": f"{comparison.metric} ({comparison.mode})"}
+    told |= {"total_steps": comparison.total_steps} if comparison.total_steps else {}
+    told |= {k: v for k, v in comparison.settings.items() if k not in ("plans", "metric", "mode")}
+    told |= {"folder": str(comparison.folder)} if comparison.folder else {}
+    for key, value in told.items():
+        if value is not None:
+            command = key == "command" and isinstance(value, (list, tuple))
+            text = shlex.join(map(str, value)) if command else _words(value)
+            rows.append((str(key).replace("_", " "), text))
     return rows
 
 

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from cadence.schedule import Schedule
+
+if TYPE_CHECKING:
+    from cadence.compare._verdict import Verdict
 
 __all__ = ["Comparison", "Peak", "Trial", "best_peak"]
 
@@ -137,9 +140,30 @@ class Comparison:
     settings: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
 
-    def verdict(self) -> Any:
-        """What the seeds can say: intervals of the paired differences, and the words for them."""
-        return import_module("cadence.compare._evidence").judge(self)
+    def verdict(
+        self,
+        alpha: float = 0.05,
+        *,
+        reference: str | None = None,
+        interval: Literal["t", "bootstrap"] = "t",
+    ) -> Verdict:
+        """What the seeds can say: intervals of the paired differences, and the words for them.
+
+        With n seeds, the interval of a difference with mean m and standard deviation s is
+        m ± t(1 - alpha/2, n - 1) s / √n; Holm's correction takes account of all pairs.
+
+        Args:
+            alpha: The chance of any wrong claim, where plans do not differ.
+            reference: A plan to compare all others with; by default every pair is looked at, which
+                takes more seeds.
+            interval: `"bootstrap"` for BCa intervals of pairs with at least 20 seeds.
+
+        Raises:
+            ArgumentError: An argument is out of range.
+            MissingLibraryError: statsmodels is not installed.
+        """
+        judge = import_module("cadence.compare._evidence").judge
+        return judge(self, alpha, reference=reference, interval=interval)
 
     def report(self, path: str | os.PathLike[str]) -> Any:
         """Write the report: the schedules, the losses, the differences, the verdict, the settings.

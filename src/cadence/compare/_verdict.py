@@ -117,6 +117,7 @@ class Regime:
 
     Args:
         updates: The length of the runs; None where they differ.
+        metric: The metric that tells it: the judged one, or a loss that was logged in its stead.
         gained: What the second half of the run gained, as the median of the plans: how much better
             the metric is over the last tenth than around the middle. NaN if the curves do not tell.
         share: The same as a part of all that was gained since the first value.
@@ -126,6 +127,7 @@ class Regime:
     """
 
     updates: int | None
+    metric: str
     gained: float
     share: float
     gap: float
@@ -187,7 +189,7 @@ class Verdict:
 
     @cached_property
     def sentences(self) -> tuple[str, ...]:
-        """The verdict in words: failures first, then what is claimed and what is not."""
+        """The verdict in words, failures first, then what is claimed and what is not."""
         from cadence.compare._words import sentences
 
         return tuple(sentences(self))

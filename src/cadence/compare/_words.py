@@ -217,7 +217,7 @@ def _regime(verdict: Verdict) -> Iterator[str]:
         return
     share = "" if math.isnan(regime.share) else f", {100 * regime.share:.2g} % of the whole way"
     told = (
-        f"{length}. Their second half improved {verdict.metric} by {regime.gained:.2g} (the median "
+        f"{length}. Their second half improved {regime.metric} by {regime.gained:.2g} (the median "
         f"of the plans{share})"
     )
     if regime.moving is None:
