@@ -12,7 +12,7 @@ PEERS_STAMP := $(PEERS)/.stamp
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow conformance table lint format docs wheel bench clean distclean
+.PHONY: help setup demo quickstart test slow conformance table lint format docs wheel bench clean distclean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ $(STAMP) $(PEERS_STAMP): pyproject.toml constraints.txt
 	@$(AFTER)
 	@touch $@
 
-demo: $(STAMP) ## train a small transformer under a schedule, stop, resume, draw quickstart.png
+demo: $(STAMP) ## compare four schedules on a small transformer: a verdict, evidence/*/report.html
+	$(PY) examples/compare.py
+
+quickstart: $(STAMP) ## train under a schedule, stop, resume, draw quickstart.png
 	$(PY) examples/quickstart.py
 
 test: $(STAMP) ## run the tests, but for the slow ones
@@ -81,7 +84,7 @@ bench: $(STAMP) ## time the engine against torch and against the bare loop
 	$(PY) bench/forecast.py
 
 clean: ## remove what was built; the environments stay
-	rm -rf build dist docs/_build .pytest_cache .ruff_cache .hypothesis quickstart.png
+	rm -rf build dist docs/_build .pytest_cache .ruff_cache .hypothesis quickstart.png evidence
 	find src tests examples bench docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments as well

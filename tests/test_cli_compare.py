@@ -46,6 +46,7 @@ def test_a_script_is_compared_under_each_plan(run):
         "Constant(1)     -     0  verdict  finished          3      1",
         "down            -     0  verdict  finished          3  0.625",
     ]
+    assert done.stdout.splitlines()[-1] == "wrote out/report.html"
     assert "[2/2] down, seed 0: loss 0.625" in done.stderr
 
 

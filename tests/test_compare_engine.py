@@ -243,6 +243,12 @@ def test_a_function_must_name_its_metric(tmp_path):
         compare(descend, metric="val_loss", folder=tmp_path)
 
 
+def test_a_function_that_asks_for_the_length_must_be_given_one(tmp_path):
+    """Where the comparison has no length, the error says what to type."""
+    with pytest.raises(ComparisonError, match=r"write compare\(..., total_steps=1_000\)"):
+        compare(descend, {"a": "Constant(1)"}, total_steps=None, folder=tmp_path, seeds=3)
+
+
 # Going on.
 
 

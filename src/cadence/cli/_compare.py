@@ -100,11 +100,18 @@ def compare(
         on_mismatch="reuse" if reuse else "raise",
         **options,
     )
+    verdict, page = result.verdict(), result.report(result.folder or Path())
     if as_json:
-        rows = {"folder": str(result.folder), "metric": metric, "trials": result.table()}
+        rows = {
+            "folder": str(result.folder),
+            "report": str(page),
+            "metric": metric,
+            "trials": result.table(),
+            "verdict": verdict.as_dict(),
+        }
         print(json.dumps(finite(rows), indent=2))
         return
-    print(result)
+    print(result, verdict, f"wrote {page}", sep="\n\n")
 
 
 def _plans(given: list[str]) -> Any:

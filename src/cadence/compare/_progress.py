@@ -76,6 +76,7 @@ class Progress:
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Tell of a run that has ended."""
+        self._running.pop(job, None)
         said = f"[{len(self._course.done)}/{self._course.total}] {job.label}: "
         if outcome.status == "crashed":
             said += f"crashed: {outcome.error.strip().rpartition(chr(10))[2]}"
@@ -112,7 +113,7 @@ class Progress:
         left = self._course.total - self._before - done
         if done <= 0:
             return None
-        return (time.monotonic() - self._begun) / done * left
+        return (time.monotonic() - self._begun) / done * max(0.0, left)
 
     def _table(self) -> Any:
         from rich import box

@@ -117,14 +117,12 @@ class TrialRun:
         name: The plan's name.
         peak: The rate that :meth:`scheduler` puts into the optimizer; None leaves it alone.
         seed: The seed, the same for each plan.
-        total_steps: The length of the run, as it was given to `compare`.
         folder: The folder of this run; whatever is written there stays.
     """
 
     def __init__(self, job: Job, plan: Schedule) -> None:
         self.plan = plan
         self.name, self.peak, self.seed = job.plan, job.peak, job.seed
-        self.total_steps = job.total_steps
         self.folder = Path(job.folder)
         self._job = job
         self._sinks: list[Any] = []
@@ -141,6 +139,20 @@ class TrialRun:
         return f"<run of {self._job.label}>"
 
     # What a training function calls.
+
+    @property
+    def total_steps(self) -> int:
+        """The length of the run, as it was given to `compare`.
+
+        Raises:
+            ArgumentError: None was given.
+        """
+        if self._job.total_steps is None:
+            raise ArgumentError(
+                "compare: 'total_steps' must be given, since 'train' asks for it; write "
+                "compare(..., total_steps=1_000)"
+            )
+        return self._job.total_steps
 
     def scheduler(self, optimizer: Any, **options: Any) -> Scheduler:
         """A scheduler with this run's plan for the rate, and its length.
@@ -163,8 +175,8 @@ class TrialRun:
                 f"{WHERE}.scheduler: 'lr' must be left out: the comparison gives the plan (got "
                 f"{_checks.given(options['lr'])})"
             )
-        if self.total_steps is not None:
-            options.setdefault("total_steps", self.total_steps)
+        if self._job.total_steps is not None:
+            options.setdefault("total_steps", self._job.total_steps)
         if self.peak is not None:
             _put_peak(optimizer, self.peak)
         scheduler = Scheduler(optimizer, lr=self.plan, **options)

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -162,16 +161,24 @@ class Comparison:
             ArgumentError: An argument is out of range.
             MissingLibraryError: statsmodels is not installed.
         """
-        judge = import_module("cadence.compare._evidence").judge
+        from cadence.compare._evidence import judge
+
         return judge(self, alpha, reference=reference, interval=interval)
 
-    def report(self, path: str | os.PathLike[str]) -> Any:
-        """Write the report: the schedules, the losses, the differences, the verdict, the settings.
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write `report.html`, one page that opens offline, and `report.png`.
+
+        They show the schedules, the losses, the differences, the verdict and the settings.
 
         Args:
-            path: Where to write it.
+            path: A folder, or the name of the page; the picture lies beside it.
+
+        Returns:
+            The page.
         """
-        return import_module("cadence.compare._report").write(self, path)
+        from cadence.compare._report import write
+
+        return write(self, path)
 
     def peaks(self) -> dict[str, Peak]:
         """The peak of each plan, where there was a grid to choose from."""
