@@ -100,6 +100,8 @@ def compare(
         on_mismatch="reuse" if reuse else "raise",
         **options,
     )
+    if not as_json:
+        print(result, flush=True)  # whatever becomes of the rest
     verdict, page = result.verdict(), result.report(result.folder or Path())
     if as_json:
         rows = {
@@ -111,7 +113,7 @@ def compare(
         }
         print(json.dumps(finite(rows), indent=2))
         return
-    print(result, verdict, f"wrote {page}", sep="\n\n")
+    print("", verdict, "", f"wrote {page}", sep="\n")
 
 
 def _plans(given: list[str]) -> Any:
