@@ -1,5 +1,6 @@
 """The search of a plan's parameters: what is tried, what counts, and that nothing is lost."""
 
+import json
 import math
 import os
 import signal
@@ -192,6 +193,42 @@ def test_a_range_of_rates_has_two_ends_above_zero(ends):
     with pytest.raises(ValueError, match="must be"):
         log(*ends)
     assert cd.search.log(1e-4, 1) == Log(1e-4, 1.0)
+
+
+TRAIN = """
+def train(run):
+    return abs(run.peak - 3e-3) + run.plan.resolve(100)(99)
+"""
+
+
+def commanded(folder, *words):
+    command = [sys.executable, "-m", "cadence", "search", "training.py", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_command_line_searches(tmp_path):
+    """Ranges by their ends, logarithmic ones and choices; the best plan as text or JSON."""
+    (tmp_path / "training.py").write_text(TRAIN)
+    plan = "Warmup({up}%) >> Cosine(end={floor})"
+    ranges = ["--range", "up=1..9", "--range", "floor=0,0.5", "--range", "peak=1e-3..1e-2:log"]
+    done = commanded(tmp_path, plan, *ranges, "--budget", "4", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert set(told) == {"plan", "peak", "loss", "parameters"}
+    assert told["parameters"]["up"] in range(1, 10)
+    assert told["parameters"]["floor"] in (0, 0.5)
+    assert 1e-3 <= told["peak"] <= 1e-2
+    assert (tmp_path / "search" / "study.db").exists()
+
+
+@pytest.mark.parametrize("given", ["peak", "peak=", "peak=a..b", "=1..2", "peak=1e-3,x"])
+def test_a_range_that_cannot_be_read(given, tmp_path):
+    """One line on stderr says how to write it."""
+    (tmp_path / "training.py").write_text(TRAIN)
+    done = commanded(tmp_path, "wsd()", "--range", given, "--budget", "1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("cadence: --range must be")
+    assert done.stderr.count("\n") == 1
 
 
 SCRIPT = """
