@@ -32,7 +32,7 @@ def rates_of(plan, total=TOTAL, peak=PEAK):
     return plan.resolve(total).values(total, peak)
 
 
-def made(plan, *, truth=TRUTH, total=TOTAL, peak=PEAK, every=25, noise=0.0, seed=0, label=None):
+def made(plan, *, truth=TRUTH, total=TOTAL, peak=PEAK, every=50, noise=0.0, seed=0, label=None):
     """A run that follows a law, with the noise that a log has."""
     steps = np.arange(every, total, every)
     rates = rates_of(plan, total, peak)
@@ -100,8 +100,10 @@ def test_spikes_hardly_move_a_fit(law):
         losses = run.losses.copy()
         losses[::50] *= 10
         runs.append(logged(run.steps, losses, run.rates))
-    spiked = fit(runs, law="momentum").predict(WSD, TOTAL)
-    assert spiked.final == pytest.approx(law.predict(WSD, TOTAL).final, rel=2e-3)
+    spiked, rates = fit(runs, law="momentum").law, rates_of(WSD)
+    assert spiked.loss(rates, [TOTAL - 1]) == pytest.approx(
+        law.law.loss(rates, [TOTAL - 1]), rel=2e-3
+    )
 
 
 # What runs are read from.
@@ -124,13 +126,12 @@ def test_logs_paths_directories_and_arrays_give_one_fit(tmp_path, law):
     for name, run in zip("abc", law.logs, strict=True):
         (tmp_path / name).mkdir()
         paths.append(write(tmp_path / name / "metrics.csv", run))
-    fits = [
-        fit(runs, law="momentum", warmup=300)
-        for runs in (paths, [p.parent for p in paths], [cd.read_run(p) for p in paths])
-    ]
-    finals = [found.predict(WSD, TOTAL).final for found in fits]
-    assert finals == pytest.approx([law.predict(WSD, TOTAL).final] * 3, rel=1e-3)
-    assert [log.label for log in fits[0].logs] == ["a", "b", "c"]
+    steps, rates = np.arange(1000, TOTAL, 500), rates_of(WSD)
+    for runs in (paths, [p.parent for p in paths], [cd.read_run(p) for p in paths]):
+        found = fit(runs, law="momentum", warmup=300)
+        expected = law.law.loss(rates, steps)
+        np.testing.assert_allclose(found.law.loss(rates, steps), expected, rtol=1e-3)
+        assert [log.label for log in found.logs] == ["a", "b", "c"]
 
 
 def test_a_jump_between_two_logged_rates_stays_a_jump():
