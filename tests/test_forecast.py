@@ -134,6 +134,24 @@ def test_logs_paths_directories_and_arrays_give_one_fit(tmp_path, law):
         assert [log.label for log in found.logs] == ["a", "b", "c"]
 
 
+def test_the_folder_of_a_comparison_is_all_its_runs(tmp_path, law):
+    """Every seed of every plan is read, and what only chose a peak is not."""
+    (tmp_path / "comparison.json").write_text("{}", encoding="utf-8")
+    for name, run in zip(("flat-1", "drop-2"), law.logs[:2], strict=True):
+        for folder in ("seed-0", "seed-1", "choose-0.003/seed-7"):
+            path = tmp_path / "runs" / name / folder / "metrics.jsonl"
+            path.parent.mkdir(parents=True)
+            rows = [
+                {"step": int(step), "loss": float(loss), "lr/group0": float(run.rates[step])}
+                for step, loss in zip(run.steps, run.losses, strict=True)
+            ]
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    found = fit(tmp_path, law="momentum", warmup=300)
+    labels = [log.label for log in found.logs]
+    assert labels == ["drop-2/seed-0", "drop-2/seed-1", "flat-1/seed-0", "flat-1/seed-1"]
+    assert [len(group) for group in found.groups] == [2, 2]
+
+
 def test_a_jump_between_two_logged_rates_stays_a_jump():
     """What was logged of a drop at once is not drawn as a slope; what sloped is."""
     steps = np.arange(0, 1000, 100)

@@ -35,8 +35,8 @@ def fit(
 
     Args:
         runs: One run or several, of one model on one set of data: what :func:`cadence.read_run`
-            returns, paths of logs, or what :func:`cadence.forecast.logged` makes of arrays; a
-            mapping gives them names.
+            returns, paths of logs or of the folder of a comparison, or what
+            :func:`cadence.forecast.logged` makes of arrays; a mapping gives them names.
         law: `"momentum"`, `"multi-power"` or `"functional"`; or `"auto"`, which leaves out each
             schedule in turn, predicts it from the others, and takes the law that errs least; of
             laws within 0.05 % of the loss of that, the first. With one schedule, or others of which

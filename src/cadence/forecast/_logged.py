@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -246,7 +247,7 @@ def all_logged(
             f"fit: 'runs' must be runs of cadence.read_run, paths of logs, or what "
             f"cadence.forecast.logged makes (got {_checks.given(runs)})"
         )
-    found = [one_logged(run, loss, rate, warmup) for run in runs]
+    found = [one_logged(one, loss, rate, warmup) for run in runs for one in _of_a_comparison(run)]
     if not found:
         raise ArgumentError("fit: 'runs' must hold at least one run (got none)")
     return found
@@ -269,7 +270,16 @@ def one_logged(run: Any, loss: str | None, rate: str | None, warmup: int | None)
     return _made(f"fit: {run.path}", _name(run.path), run[key], _rate_of(run, rate), warmup)
 
 
+def _of_a_comparison(run: Any) -> list[Any]:
+    """The logs of all runs of a comparison, where that is what lies at a path; else the run."""
+    if isinstance(run, (str, os.PathLike)) and (Path(run) / "comparison.json").is_file():
+        return sorted(Path(run).glob("runs/*/seed-*/metrics.jsonl"))
+    return [run]
+
+
 def _name(path: Path) -> str:
+    if re.fullmatch(r"seed-\d+", path.parent.name):
+        return f"{path.parents[1].name}/{path.parent.name}"
     return path.parent.name if path.stem.casefold() in GENERIC and path.parent.name else path.stem
 
 
