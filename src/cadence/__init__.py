@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from cadence import forecast as forecast
     from cadence.compare import compare
     from cadence.forecast import convex_bound
+    from cadence.range_finder import RangeResult, RangeTest, find_lr
     from cadence.scheduler import Scheduler
     from cadence.search import search
 
@@ -101,6 +102,8 @@ __all__ = [
     "Polynomial",
     "PowerLaw",
     "Ramp",
+    "RangeResult",
+    "RangeTest",
     "Rex",
     "Run",
     "Schedule",
@@ -116,6 +119,7 @@ __all__ = [
     "convex_bound",
     "diff",
     "exp_range",
+    "find_lr",
     "flat_cosine",
     "from_json",
     "groups",
@@ -139,9 +143,12 @@ __all__ = [
 
 # Names that load their module on first use: it needs torch, or few programs need it.
 _LATE = {
+    "RangeResult": "cadence.range_finder",
+    "RangeTest": "cadence.range_finder",
     "Scheduler": "cadence.scheduler",
     "compare": "cadence.compare",
     "convex_bound": "cadence.forecast",
+    "find_lr": "cadence.range_finder",
     "search": "cadence.search",
 }
 _LATE_MODULES = {"forecast"}

@@ -23,6 +23,7 @@
     ├── CallOrderWarning                    the scheduler was stepped before the optimizer
     ├── PaceWarning                         the clock runs at another pace than the updates
     ├── ScheduleWarning                     a scheduler was built on a plan that cannot be meant
+    ├── RangeTestWarning                    a range test whose result is not to be trusted
     └── LogWarning                          a log lacks something that it should hold
 """
 
@@ -44,6 +45,7 @@ __all__ = [
     "PaceWarning",
     "ParseError",
     "PastEndError",
+    "RangeTestWarning",
     "ScheduleWarning",
     "SupersededError",
     "TakeoverWarning",
@@ -133,6 +135,10 @@ class PaceWarning(CadenceWarning):
 
 class ScheduleWarning(CadenceWarning):
     """A scheduler was built on a plan that is a mistake almost surely; the message has the code."""
+
+
+class RangeTestWarning(CadenceWarning):
+    """Something stands against trusting what a range test has found; the message says what."""
 
 
 class LogWarning(CadenceWarning):

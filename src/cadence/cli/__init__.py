@@ -2,10 +2,11 @@
 
 Bad input ends with one line on stderr and exit code 2; `check` ends with 1 where it finds errors.
 Whatever is slow to import is imported by the command that needs it; none needs torch
-but `compare` and `search`, and `convert` and `diff` for torch's own schedulers.
+but what trains, and `convert` and `diff` for torch's own schedulers.
 """
 
-from cadence.cli import _compare, _forecast, _look, _others, _search  # noqa: F401  which make them
+# Importing them makes their commands.
+from cadence.cli import _compare, _forecast, _look, _measure, _others, _search  # noqa: F401
 from cadence.cli._door import app, main
 
 __all__ = ["app", "main"]

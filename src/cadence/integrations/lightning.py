@@ -8,6 +8,7 @@ before a checkpoint is written, so that a resumed run goes on exactly.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import sys
@@ -23,9 +24,11 @@ from cadence.integrations._held import Held, numbers
 from cadence.integrations._joined import Joined, attribute
 from cadence.integrations._late import completed
 from cadence.logs._texts import decision as line
+from cadence.range_finder import RangeResult
+from cadence.range_finder import find_lr as find
 from cadence.scheduler import Scheduler
 
-__all__ = ["ScheduleCallback", "fabric_scheduler", "scheduled"]
+__all__ = ["ScheduleCallback", "fabric_scheduler", "find_lr", "scheduled"]
 
 LOG = logging.getLogger(__name__)
 
@@ -281,3 +284,60 @@ def _bare(optimizer: Any) -> Optimizer:
     """The optimizer without Fabric's wrapper, which passes itself off as its class."""
     wrapped = type(optimizer).__name__.startswith("Fabric") and hasattr(optimizer, "optimizer")
     return optimizer.optimizer if wrapped else optimizer
+
+
+def find_lr(
+    module: Any, loader: Any = None, *, optimizer: Optimizer | None = None, **options: Any
+) -> RangeResult:
+    """Find the rates at which a module learns, by its own `training_step`; it needs no Trainer.
+
+    What the step logs is not written, and everything is put back: see
+    :func:`cadence.range_finder.find_lr`.
+
+    Args:
+        module: The `LightningModule`, with automatic optimization.
+        loader: The batches to train on; by default those of its `train_dataloader`.
+        optimizer: Its optimizer; by default what `configure_optimizers` makes. Give it where that
+            asks for `self.trainer`.
+        **options: Those of :func:`cadence.range_finder.find_lr`, such as `accumulate`, `clip_norm`
+            and `seeds`.
+
+    Raises:
+        ArgumentError: The module optimizes by hand, or has several optimizers.
+    """
+    where = "integrations.lightning.find_lr"
+    if not module.automatic_optimization:
+        raise ArgumentError(
+            f"{where}: 'module' must have automatic optimization; write cadence.RangeTest(step_fn)"
+        )
+    made = _optimizers(module.configure_optimizers()) if optimizer is None else [optimizer]
+    if len(made) != 1:
+        raise ArgumentError(
+            f"{where}: 'module' must have one optimizer (it has {len(made)}); write optimizer="
+        )
+    takes_index = len(inspect.signature(module.training_step).parameters) > 1
+
+    def forward(module: Any, batch: Any) -> Any:
+        output = module.training_step(batch, 0) if takes_index else module.training_step(batch)
+        return output["loss"] if isinstance(output, dict) else output
+
+    loader = module.train_dataloader() if loader is None else loader
+    muted = ("log", "log_dict")
+    for name in muted:
+        vars(module)[name] = lambda *_, **__: None
+    try:
+        return find(module, made[0], None, loader, forward=forward, **options)
+    finally:
+        for name in muted:
+            vars(module).pop(name, None)
+
+
+def _optimizers(configured: Any) -> list[Any]:
+    """The optimizers among what `configure_optimizers` returns."""
+    if isinstance(configured, dict):
+        return [configured["optimizer"]]
+    if isinstance(configured, (list, tuple)):
+        lists = [one for one in configured if isinstance(one, (list, tuple))]
+        found = lists[0] if lists else configured
+        return [optimizer for one in found for optimizer in _optimizers(one)]
+    return [configured]

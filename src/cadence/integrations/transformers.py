@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.optim import Optimizer
 
 from cadence import _checks
@@ -20,9 +21,11 @@ from cadence.integrations._held import Held, numbers
 from cadence.integrations._joined import Joined, attribute
 from cadence.integrations._late import LateScheduler, compare_length
 from cadence.logs._texts import decision as line
+from cadence.range_finder import RangeResult
+from cadence.range_finder import find_lr as find
 from cadence.scheduler import Scheduler
 
-__all__ = ["ScheduleCallback", "schedule", "trainer_kwargs"]
+__all__ = ["ScheduleCallback", "find_lr", "schedule", "trainer_kwargs"]
 
 EXTRA = "transformers"
 LOG = logging.getLogger(__name__)
@@ -261,3 +264,50 @@ def _bare(optimizer: Any) -> Optimizer:
     """The optimizer without Accelerate's wrapper."""
     wrapper = require("accelerate.optimizer", EXTRA).AcceleratedOptimizer
     return optimizer.optimizer if isinstance(optimizer, wrapper) else optimizer
+
+
+def find_lr(trainer: Any, **options: Any) -> RangeResult:
+    """Find the rates at which a Trainer's model learns, before `trainer.train()`.
+
+    Loss, batches, optimizer, accumulation, clipping and mixed precision are the Trainer's own, and
+    everything is put back: see :func:`cadence.range_finder.find_lr`.
+
+    Args:
+        trainer: The Trainer, in one process and without DeepSpeed or FSDP.
+        **options: Those of :func:`cadence.range_finder.find_lr`, such as `seeds` and `end`.
+
+    Raises:
+        ArgumentError: The Trainer spreads its model over processes.
+    """
+    where = "integrations.transformers.find_lr"
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled or trainer.args.world_size > 1:
+        raise ArgumentError(
+            f"{where}: the Trainer must train in one process, without DeepSpeed or FSDP; write "
+            "cadence.RangeTest(step_fn) for others"
+        )
+    args, accelerator, optimizer = trainer.args, trainer.accelerator, trainer.optimizer
+    prepared = list(accelerator._dataloaders)
+    references = accelerator.gradient_state.dataloader_references
+    scaler = torch.amp.GradScaler(args.device.type) if args.fp16 else None
+    try:
+        return find(
+            trainer.model,
+            _bare(optimizer or trainer.create_optimizer()),
+            None,
+            trainer.get_train_dataloader(),
+            **{
+                "accumulate": args.gradient_accumulation_steps,
+                "clip_norm": args.max_grad_norm or None,
+                "autocast": trainer.compute_loss_context_manager,
+                "scaler": scaler,
+                "forward": lambda model, batch: trainer.compute_loss(
+                    model, trainer._prepare_inputs(batch)
+                ),
+            }
+            | options,
+        )
+    finally:
+        trainer.optimizer = optimizer
+        # A loader that is left half-way stays the active one for Accelerate.
+        accelerator._dataloaders[:] = prepared
+        accelerator.gradient_state.dataloader_references = references

@@ -1,0 +1,132 @@
+"""The command that measures: find-lr, on a model of the user's own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cadence import _checks
+from cadence.cli._door import Json, app, fail, finite
+from cadence.errors import ArgumentError, RangeTestWarning
+
+__all__ = ["find_lr"]
+
+PARTS = ("model", "optimizer", "loss_fn", "loader")
+
+
+@app.command(
+    "find-lr",
+    epilog="Examples:\n\n"
+    "cadence find-lr train:parts\n\n"
+    "cadence find-lr train.py:parts --start 1e-6 --end 1 --seeds 5 -o range.png",
+)
+def find_lr(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:FUNCTION",
+            help="A function that returns model, optimizer, loss_fn and loader, or a dict of them.",
+            show_default=False,
+        ),
+    ],
+    *,
+    start: Annotated[
+        float | None, typer.Option(metavar="RATE", help="The first rate.", show_default="1e-7")
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option(metavar="RATE", help="The last rate.", show_default="10")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Updates of a sweep.", show_default="200")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="How many repeats.", show_default="3")
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(metavar="N", help="Batches of an update.", show_default="1")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write .png, .svg or .pdf."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the rates at which a model learns; nothing of it is changed."""
+    from cadence import plot as drawing
+    from cadence.range_finder import find_lr as find
+
+    if output is not None and output.suffix.lower() not in drawing.FORMATS:
+        raise ArgumentError(f"-o must end in .png, .svg or .pdf (got {str(output)!r})")
+    options: dict[str, Any] = {
+        "start": start,
+        "end": end,
+        "steps": steps,
+        "seeds": seeds,
+        "accumulate": accumulate,
+    }
+    parts = _parts(target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RangeTestWarning)  # they are part of what is printed
+        given = {name: value for name, value in options.items() if value is not None}
+        found = find(**parts | given)
+    if output is not None:
+        try:
+            found.plot(output)
+        except OSError as error:
+            fail(f"cannot write {str(output)!r}: {error.strerror or error}")
+    if as_json:
+        print(json.dumps(finite(found.to_dict()), indent=2))
+        return
+    print(found)
+    if output is not None:
+        print(f"\nwrote {output}")
+
+
+def _parts(target: str) -> dict[str, Any]:
+    """What the user's function returns, by the names of `find_lr`."""
+    module, _, name = target.rpartition(":")
+    if not (module and name):
+        raise ArgumentError(
+            f"MODULE:FUNCTION must name both (got {target!r}); write cadence find-lr train:parts"
+        )
+    imported = _module(module)
+    found = getattr(imported, name, None)
+    if not callable(found):
+        known = [key for key, value in vars(imported).items() if callable(value)]
+        raise ArgumentError(
+            f"{module} must have a function {name!r} (it has none){_checks.suggest(name, known)}"
+        )
+    parts: Any = found()
+    if isinstance(parts, Mapping):
+        return {"loss_fn": None, **parts}
+    if not (isinstance(parts, tuple) and len(parts) == len(PARTS)):
+        raise ArgumentError(
+            f"{target} must return model, optimizer, loss_fn and loader, or a dict of them (got "
+            f"{_checks.given(parts)})"
+        )
+    return dict(zip(PARTS, parts, strict=True))
+
+
+def _module(name: str) -> Any:
+    """A module by its name, which may lie in the present folder, or by its file."""
+    if name.endswith(".py"):
+        path = Path(name).resolve()
+        if not path.exists():
+            raise ArgumentError(f"MODULE must be a file that is there (got {name!r})")
+        sys.path.insert(0, str(path.parent))
+        name = path.stem
+    else:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.partition(".")[0]:
+            raise
+        raise ArgumentError(f"MODULE must be one that can be imported (got {name!r})") from None

@@ -1,0 +1,100 @@
+"""The picture of a range test: losses over rates, the bracket shaded, the suggestion marked."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cadence.plot import COLORS, GREY, INK, png
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from cadence.range_finder._result import RangeResult
+
+__all__ = ["draw"]
+
+SHADE = "#d9e8f5"
+ROW = 0.042
+"""The height of a rule's row, as a share of the picture's."""
+
+
+def draw(found: RangeResult, ax: Axes | None = None) -> Axes:
+    """Draw the raw and the smoothed losses of every repeat, the bracket and what each rule says."""
+    ax = _axes() if ax is None else ax
+    blue, orange = COLORS[0], COLORS[1]
+    for i, curve in enumerate(found.curves):
+        ax.plot(curve.rates, curve.losses, ".", color=GREY, markersize=2.0, alpha=0.5, zorder=2)
+        label = "smoothed, one line for each repeat" if i == 0 else None
+        ax.plot(curve.rates, curve.smooth, color=blue, linewidth=1.4, zorder=3, label=label)
+    ax.set_xscale("log")
+    ax.set_xlim(found.start, found.end)
+    low, high = _limits(found)
+    ax.set_ylim(low, high)
+    bracket, suggestion = found.bracket, found.suggestion
+    if bracket is not None and suggestion is not None:
+        words = f"bracket {bracket.low:.2g} to {bracket.high:.2g}"
+        ax.axvspan(*bracket, color=SHADE, linewidth=0, zorder=0, label=words)
+        words = f"suggestion {suggestion:.2g}"
+        ax.axvline(suggestion, color=orange, linewidth=1.6, zorder=4, label=words)
+        rows = ax.get_xaxis_transform()
+        for i, (name, reading) in enumerate(found.rules.items()):
+            # A row for each, below the curves: neighbours are often close.
+            y = 0.03 + ROW * (len(found.rules) - 1 - i)
+            ax.plot([reading.low, reading.high], [y, y], color=INK, linewidth=1.0, transform=rows)
+            ax.plot([reading.rate], [y], "o", color=INK, markersize=2.5, transform=rows, zorder=5)
+            left = reading.low > found.start * 1e3
+            ax.annotate(
+                name,
+                (reading.low if left else reading.high, y),
+                xytext=(-4 if left else 4, 0),
+                xycoords=rows,
+                textcoords="offset points",
+                fontsize=6.5,
+                color=INK,
+                ha="right" if left else "left",
+                va="center",
+                zorder=6,
+            )
+    ax.set_xlabel("learning rate", color=INK, fontsize=9)
+    ax.set_ylabel("loss", color=INK, fontsize=9)
+    ax.set_facecolor("white")
+    ax.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6, zorder=0)
+    ax.set_axisbelow(True)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(INK)
+    ax.tick_params(which="both", colors=INK, labelsize=8)
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(
+            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False, fontsize=8,
+            handlelength=1.6, columnspacing=1.5, borderaxespad=0.2,
+        )  # fmt: skip
+    return ax
+
+
+def _axes() -> Axes:
+    """The axes of a new figure, which belongs to nobody else."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.6, 3.6), facecolor="white")
+    figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
+    ax = figure.subplots()
+    ax._repr_png_ = partial(png, figure)  # pyright: ignore[reportAttributeAccessIssue]
+    return ax
+
+
+def _limits(found: RangeResult) -> tuple[float, float]:
+    """The losses that are worth showing: a diverging one leaves the picture at its top."""
+    smooth = [curve.smooth for curve in found.curves if len(curve)]
+    if not smooth:
+        return 0.0, 1.0
+    low = min(float(one.min()) for one in smooth)
+    high = max(float(one[: int(one.argmin()) + 1].max()) for one in smooth)
+    raw = np.concatenate([curve.losses[: int(curve.smooth.argmin()) + 1] for curve in found.curves])
+    low, high = min(low, float(raw.min())), max(high, float(np.quantile(raw, 0.99)))
+    room = (high - low) or abs(high) or 1.0
+    below = ROW * (len(found.rules) + 0.5)
+    return low - room * 1.25 * below / (1 - below), high + 0.25 * room
