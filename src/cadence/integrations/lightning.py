@@ -292,14 +292,14 @@ def find_lr(
     """Find the rates at which a module learns, by its own `training_step`; it needs no Trainer.
 
     What the step logs is not written, and everything is put back: see
-    :func:`cadence.range_finder.find_lr`.
+    :func:`cadence.find_lr`.
 
     Args:
         module: The `LightningModule`, with automatic optimization.
         loader: The batches to train on; by default those of its `train_dataloader`.
         optimizer: Its optimizer; by default what `configure_optimizers` makes. Give it where that
             asks for `self.trainer`.
-        **options: Those of :func:`cadence.range_finder.find_lr`, such as `accumulate`, `clip_norm`
+        **options: Those of :func:`cadence.find_lr`, such as `accumulate`, `clip_norm`
             and `seeds`.
 
     Raises:

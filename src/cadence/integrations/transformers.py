@@ -270,11 +270,11 @@ def find_lr(trainer: Any, **options: Any) -> RangeResult:
     """Find the rates at which a Trainer's model learns, before `trainer.train()`.
 
     Loss, batches, optimizer, accumulation, clipping and mixed precision are the Trainer's own, and
-    everything is put back: see :func:`cadence.range_finder.find_lr`.
+    everything is put back: see :func:`cadence.find_lr`.
 
     Args:
         trainer: The Trainer, in one process and without DeepSpeed or FSDP.
-        **options: Those of :func:`cadence.range_finder.find_lr`, such as `seeds` and `end`.
+        **options: Those of :func:`cadence.find_lr`, such as `seeds` and `end`.
 
     Raises:
         ArgumentError: The Trainer spreads its model over processes.

@@ -141,7 +141,7 @@ class RangeResult:
 
     @property
     def suggestion(self) -> float | None:
-        """The geometric middle of the bracket: of all its rates the least far from any other."""
+        """The geometric middle of the bracket, the least far of its rates from any other."""
         return None if self.bracket is None else _middle(list(self.bracket))
 
     @property
