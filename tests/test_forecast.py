@@ -358,6 +358,18 @@ def test_what_speaks_against_a_plan_is_told(law, plan, total, peak, code, severi
     assert code not in law.predict(WSD, TOTAL).verdict.codes
 
 
+def test_a_loss_below_zero_is_refused():
+    """Where a drop is worth more than all that is left, there is no forecast."""
+    truth = Momentum(L0=0.1, A=0.4, alpha=0.5, C=2.5, decay=0.99)
+    plans = (CONSTANT, RAMP >> cd.Hold(3500) >> cd.Constant(0.6))
+    found = fit([made(plan, truth=truth) for plan in plans], law="momentum")
+    with pytest.raises(ForecastError, match="predicts a loss of -"):
+        found.predict(WSD, 3 * TOTAL)
+    told = found.predict(WSD, 3 * TOTAL, force=True)
+    assert "below-zero" in told.verdict.codes
+    assert np.all(told.low <= told.high)
+
+
 # Rankings and proposals.
 
 

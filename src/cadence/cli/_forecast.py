@@ -121,11 +121,12 @@ def _print(fitted: Any, ranked: Any, proposed: Any) -> None:
     if proposed is not None:
         word = "resolved" if proposed.resolved else "not resolved"
         print(f"\nproposed: {proposed.plan!r}")
+        least, most = proposed.gains
         print(
-            f"predicted {proposed.forecast.final:.4f}, {proposed.gain:.4f} lower than (by law: "
-            f"{proposed.gains[0]:.4f} to {proposed.gains[1]:.4f}) "
-            f"{proposed.against.label}: {word}"
+            f"predicted {proposed.forecast.final:.4f}, {proposed.gain:.4f} lower than "
+            f"{proposed.against.label} ({least:.4f} to {most:.4f} by law): {word}"
         )
+        print("Such gains were predicted 1.3 to 3.3 times as large as they were measured.")
         findings.update(dict.fromkeys(proposed.forecast.verdict.findings))
     if findings:
         colors = {"warn": "yellow", "refuse": "red"}

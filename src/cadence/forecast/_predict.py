@@ -290,21 +290,29 @@ class Forecaster:
     ) -> Forecast:
         """The loss at the rates of every step from 0; the rest as :meth:`predict`."""
         last = len(rates) - 1
-        found = [*self.verdict.findings, *about_target(self.logs, rates, last, label)]
-        verdict = Verdict(tuple(found))
-        if verdict.refused and not force:
-            reasons = "; ".join(f.message for f in found if f.severity == "refuse")
-            raise ForecastError(f"predict: {reasons}. To see it all the same, write force=True")
         begin = min(warmup_end(rates), last)
         steps = np.unique(np.linspace(max(begin, last // 100), last, points).round().astype(int))
         walk = Walk(rates, steps)
         laws = {name: law.of(walk) for name, law in self.ensemble.items()}
         loss = laws[self.law.name]
+        found = [*self.verdict.findings, *about_target(self.logs, rates, last, label)]
+        if loss.min() <= 0:
+            found.append(
+                Finding(
+                    "below-zero",
+                    "refuse",
+                    f"the {self.law.name} law predicts a loss of {loss.min():.3g} for {label}",
+                )
+            )
+        verdict = Verdict(tuple(found))
+        if verdict.refused and not force:
+            reasons = "; ".join(f.message for f in found if f.severity == "refuse")
+            raise ForecastError(f"predict: {reasons}. To see it all the same, write force=True")
         every = np.stack(list(laws.values()))
         floor = floor_of(self.logs)
         off = max((max(one.mean, one.final) for one in self.left_out), default=0.0)
         spread = np.abs(every / loss - 1.0).max(0)
-        half = np.maximum(spread, max(off, floor)) * loss
+        half = np.maximum(spread, max(off, floor)) * np.abs(loss)
         parts = {"laws": float(spread[-1]), "left out": off, "least": floor}
         return Forecast(
             label,
