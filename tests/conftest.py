@@ -2,6 +2,10 @@
 
 import os
 
+# Before torch is loaded, and for the tests' own processes: their tensors are tiny, and threads that
+# share them out wait for each other, most of all on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import HealthCheck, settings
 

@@ -1,8 +1,8 @@
 """Plans compared on the user's own training: which is better, and how sure that is.
 
 :func:`compare` trains under each plan with the same seeds, as processes that are written down as
-they go, and gives back a :class:`~cadence.compare.Comparison`. The module is the function too: `cadence.compare` is
-both, whichever was imported first.
+they go, and gives back a :class:`~cadence.compare.Comparison`. The module is the function too:
+`cadence.compare` is both, whichever was imported first.
 """
 
 from __future__ import annotations

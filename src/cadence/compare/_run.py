@@ -162,7 +162,8 @@ class TrialRun:
 
         Args:
             optimizer: An optimizer, or several that share one clock.
-            **options: More for :class:`~cadence.scheduler.Scheduler`, such as `weight_decay=` or `clock=`.
+            **options: More for :class:`~cadence.scheduler.Scheduler`, such as `weight_decay=` or
+                `clock=`.
 
         Raises:
             ArgumentError: `lr` is among the options, or Scheduler refuses something.
