@@ -42,8 +42,8 @@ demo: $(STAMP) ## compare four schedules on a small transformer: a verdict, evid
 quickstart: $(STAMP) ## train under a schedule, stop, resume, draw quickstart.png
 	$(PY) examples/quickstart.py
 
-test: $(STAMP) ## run the tests, but for the slow ones
-	$(PY) -m pytest $(ARGS)
+test: $(STAMP) ## run the tests, but for the slow ones, on all cores (one: ARGS="-n 0")
+	$(PY) -m pytest -n auto --dist worksteal $(ARGS)
 
 slow: $(STAMP) ## run the slow tests
 	$(PY) -m pytest -m slow $(ARGS)

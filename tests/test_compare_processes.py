@@ -74,6 +74,7 @@ def script(tmp_path, pause, folder):
     )
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_or_hangs_is_one_crash(tmp_path):
     """The others go on; the table says which run it was, and where it hung."""
     plans = {"good": "Linear()", "killed": "Linear()", "hung": "Linear()"}

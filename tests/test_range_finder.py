@@ -299,6 +299,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 def test_a_real_interrupt(tmp_path):
     """Ctrl-C in a process of its own ends the test, and everything is as it was."""
     done = subprocess.run(

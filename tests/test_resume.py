@@ -213,6 +213,7 @@ print(json.dumps([rates, [p.tolist() for p in model.parameters()]]))
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_goes_on_to_the_bit(tmp_path):
     """A training that is saved, and resumed by another process, ends with the same parameters."""
 

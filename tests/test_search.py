@@ -206,6 +206,7 @@ def commanded(folder, *words):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_line_searches(tmp_path):
     """Ranges by their ends, logarithmic ones and choices; the best plan as text or JSON."""
     (tmp_path / "training.py").write_text(TRAIN)
