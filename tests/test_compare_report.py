@@ -1,5 +1,6 @@
 """The report: one page that needs nothing else, and one picture, whatever the runs were like."""
 
+import dataclasses
 import math
 import re
 import shutil
@@ -9,6 +10,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+import cadence as cd
+from cadence import forecast
+from cadence.compare._longer import outlook
 from cadence.compare._pictures import band, differences
 from cadence.compare._report import write
 from comparisons import PLANS, comparison, curve, trial
@@ -255,3 +259,70 @@ def test_a_browser_opens_it_offline(written, scheme):
     assert all(height > 100 for height in drawn)
     brightness = [sum(map(int, re.findall(r"\d+", color)[:3])) for color in (paper, ink)]
     assert (brightness[0] > brightness[1]) is (scheme == "light")
+
+
+LONGER = {
+    "constant": cd.Warmup(50) >> cd.Hold(),
+    "drop": cd.Warmup(50) >> cd.Hold("70%") >> cd.Constant(0.1),
+    "wsd": cd.Warmup(50) >> cd.Hold() >> cd.Linear("20%", end=0),
+}
+
+
+def lawful(steps=2000, every=40, seeds=2):
+    """Plans whose losses follow a law, with noise of a seed each."""
+    law = forecast.MultiPower(L0=2.0, A=0.4, alpha=0.5, B=120.0, C=0.3, beta=0.5, gamma=0.5)
+    noise, trials = np.random.default_rng(0), []
+    for name, plan in LONGER.items():
+        rates = plan.resolve(steps).values(steps, 1e-3)
+        at = np.arange(every - 1, steps, every)
+        for seed in range(seeds):
+            loss = law.loss(rates, at) * (1 + 1e-3 * noise.standard_normal(len(at)))
+            logs = {"metrics": {"loss": loss}, "values": {"lr/group0": rates[at]}}
+            trials.append(trial(name, seed, loss[-1], steps=at, peak=1e-3, **logs))
+    scores = dict.fromkeys(LONGER, ())
+    made = comparison(scores, trials=trials, total_steps=steps)
+    return law, dataclasses.replace(made, plans=LONGER)
+
+
+def test_longer_runs_are_forecast(tmp_path):
+    """Each plan is predicted at twice and thrice the length, within the band of the law itself."""
+    law, compared = lawful()
+    told = outlook(compared)
+    assert list(told.rankings) == [4000, 6000]
+    assert [plan for plan, _ in told.rows()][-1] == "constant"
+    for steps, ranked in told.rankings.items():
+        for one in ranked.forecasts:
+            rates = LONGER[one.label].resolve(steps).values(steps, 1e-3)
+            assert one.low[-1] <= law.loss(rates, [steps - 1])[0] <= one.high[-1]
+    page = write(compared, tmp_path).read_text(encoding="utf-8")
+    text = Page(page).text
+    assert "In longer runs" in text
+    assert all(sentence in text for sentence in told.sentences)
+    assert "no confidence interval" in text
+
+
+def test_why_there_is_no_forecast_is_told(tmp_path):
+    """Runs of which none lowers its rate tell nothing of what a drop gains."""
+    page = write(comparison({"constant": (2.0, 2.1), "wsd": (1.9, 2.0)}), tmp_path)
+    assert "No forecast: no run lowers its rate" in Page(page.read_text(encoding="utf-8")).text
+
+
+@pytest.mark.parametrize(
+    "change", [{"mode": "max"}, {"total_steps": None}, {"trials": ()}], ids=lambda c: next(iter(c))
+)
+def test_without_a_loss_to_fit_nothing_is_said_of_longer_runs(change):
+    """More being better, a run of unknown length, no run at all."""
+    assert outlook(dataclasses.replace(lawful(seeds=1)[1], **change)) is None
+
+
+def test_a_loss_that_was_seldom_measured_is_stood_for_by_another():
+    """Where the judged one has too few points, the loss that was logged most is fitted."""
+    _, compared = lawful(seeds=1)
+    seldom = [
+        dataclasses.replace(
+            t, metrics={"val_loss": np.where(t.steps % 500 == 499, 2.0, np.nan), **t.metrics}
+        )
+        for t in compared.trials
+    ]
+    told = outlook(dataclasses.replace(compared, metric="val_loss", trials=tuple(seldom)))
+    assert told.metric == "loss"

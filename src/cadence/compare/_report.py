@@ -16,6 +16,7 @@ from cadence._files import replacing
 from cadence._version import __version__
 from cadence.compare import _pictures as pictures
 from cadence.compare._evidence import curve_metric, judge
+from cadence.compare._longer import outlook
 from cadence.compare._trial import Comparison
 from cadence.compare._verdict import Verdict
 from cadence.compare._words import amount, interval
@@ -90,6 +91,7 @@ def html(comparison: Comparison, verdict: Verdict) -> str:
         title=comparison.title,
         verdict=verdict,
         logged=curve_metric(comparison),
+        longer=outlook(comparison),
         sentences=[s for s in verdict.sentences if s != verdict.headline],
         standings=sorted(
             verdict.standings, key=lambda s: (not s.scores, sign * s.mean if s.scores else 0.0)
