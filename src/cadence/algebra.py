@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
@@ -39,6 +38,9 @@ __all__ = ["Clip", "Part", "Product", "Repeat", "Sequence", "Stairs", "Sum"]
 
 MOST_PHASES = 1 << 17
 """How many phases the cycles that are fitted to a length may come to: each is compiled."""
+
+FURTHEST = 2.0**127
+"""The step that stairs end at: arrays of single precision hold no greater power of two."""
 
 UNKNOWN = Affine(math.nan, math.nan)
 """A level of which nothing is known before the base is."""
@@ -826,7 +828,7 @@ class Stairs(_Wrapper):
 
         def place(t: Any, xp: Any) -> Any:
             # Far out, a multiple may be rounded to more than the largest float.
-            return clamp(t // every * each, None, sys.float_info.max, xp)
+            return clamp(t // every * each, None, FURTHEST, xp)
 
         def stepped(term: Term) -> Term:
             return (lambda t, xp: term(place(t, xp), xp)) if callable(term) else term
