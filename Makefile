@@ -49,7 +49,7 @@ slow: $(STAMP) ## run the slow tests
 	$(PY) -m pytest -m slow $(ARGS)
 
 conformance: $(PEERS_STAMP) ## run the drop-in within frameworks, and the dialects beside their libraries
-	$(PEERS)/bin/python -m pytest tests/conformance -m peers $(ARGS)
+	$(PEERS)/bin/python -m pytest -n auto --dist worksteal tests/conformance -m peers $(ARGS)
 
 table: $(PEERS_STAMP) ## measure how exactly the dialects are read: docs/dialects-table.md
 	CADENCE_TABLE=docs/dialects-table.md $(PEERS)/bin/python -m pytest -m peers $(ARGS) \

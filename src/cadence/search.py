@@ -410,7 +410,9 @@ class _Task:
 
         # One at a time: two that count at once would both begin the last trial.
         with self._alone():
-            if _ended(study) + len(_running(study)) >= self.budget:
+            # One look at all: a trial that ends between two looks would be in neither.
+            trials = study.get_trials(deepcopy=False)
+            if sum(_counts(t) or t.state == _state("RUNNING") for t in trials) >= self.budget:
                 return None
             trial = study.ask()
             lock = FileLock(self._place(trial.number).with_suffix(".lock"))

@@ -10,7 +10,7 @@ import pytest
 
 import cadence as cd
 
-pytestmark = [pytest.mark.peers, pytest.mark.slow]
+pytestmark = pytest.mark.peers
 
 SOURCE = Path(cd.__file__).parents[1]
 SCRIPT = """
