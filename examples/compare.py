@@ -20,7 +20,7 @@ import cadence as cd
 from cadence.compare import TrialRun
 
 SEEDS = 3
-VALIDATE_EVERY = 100
+VALIDATE_EVERY = 20
 PLANS = {
     "constant": cd.Constant(1.0),
     "cosine": cd.Warmup("5%") >> cd.Cosine(end=0),

@@ -125,7 +125,7 @@ def _settings(comparison: Comparison) -> list[tuple[str, str]]:
     told |= {k: v for k, v in comparison.settings.items() if k not in ("plans", "metric", "mode")}
     told |= {"folder": str(comparison.folder)} if comparison.folder else {}
     for key, value in told.items():
-        if value is not None:
+        if value not in (None, [], (), {}, ""):
             command = key == "command" and isinstance(value, (list, tuple))
             text = shlex.join(map(str, value)) if command else _words(value)
             rows.append((str(key).replace("_", " "), text))
