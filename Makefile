@@ -46,7 +46,7 @@ test: $(STAMP) ## run the tests, but for the slow ones, on all cores (one: ARGS=
 	$(PY) -m pytest -n auto --dist worksteal $(ARGS)
 
 slow: $(STAMP) ## run the slow tests
-	$(PY) -m pytest -m slow $(ARGS)
+	$(PY) -m pytest -n auto --dist worksteal -m slow $(ARGS)
 
 conformance: $(PEERS_STAMP) ## run the drop-in within frameworks, and the dialects beside their libraries
 	$(PEERS)/bin/python -m pytest -n auto --dist worksteal tests/conformance -m peers $(ARGS)
