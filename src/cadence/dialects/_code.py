@@ -14,7 +14,7 @@ __all__ = ["Code", "JaxCode", "PythonCode", "number", "short"]
 WIDTH = 96
 """Longer lines are cut in two by giving a part a name."""
 
-ATOM, POWER, SIGN, TIMES, PLUS, COMPARE, AND, OR, CHOICE = range(9, 0, -1)
+ATOM, POWER, SIGN, TIMES, PLUS, COMPARE, AND, OR = range(9, 1, -1)
 PRECEDENCE = {
     **dict.fromkeys(("*", "/", "//", "%"), TIMES),
     **dict.fromkeys(("+", "-"), PLUS),

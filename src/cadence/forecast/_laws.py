@@ -15,7 +15,6 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from cadence import _checks
-from cadence.errors import ArgumentError
 from cadence.forecast._walk import Walk, as_rates, as_steps
 
 __all__ = ["LAWS", "FunctionalScaling", "Law", "Momentum", "MultiPower", "Parameter", "Scale"]
@@ -436,16 +435,3 @@ class FunctionalScaling(Law):
 
 
 LAWS: dict[str, type[Law]] = {law.name: law for law in (Momentum, MultiPower, FunctionalScaling)}
-
-
-def law_named(where: str, name: Any) -> type[Law]:
-    """A law's class by its name, or the class itself."""
-    if isinstance(name, type) and issubclass(name, Law):
-        return name
-    if not isinstance(name, str) or name not in LAWS:
-        listed = ", ".join(map(repr, ("auto", *LAWS)))
-        raise ArgumentError(
-            f"{where}: 'law' must be one of {listed} (got {_checks.given(name)})"
-            f"{_checks.suggest(name, ['auto', *LAWS])}"
-        )
-    return LAWS[name]
