@@ -36,6 +36,8 @@ __all__ = [
     "Curve",
     "curve",
     "describe",
+    "frame",
+    "new_axes",
     "notebook",
     "panels",
     "plot",
@@ -400,19 +402,37 @@ def _curves(plans: Plans, total_steps: int | Horizon | None, **options: Any) -> 
 
 def _figure(groups: Sequence[Sequence[Curve]]) -> list[Axes]:
     """The axes of a new figure, one below the other; the figure belongs to nobody else."""
-    from matplotlib.figure import Figure
-
     lines = sum(
         -(-min(len(curves), NAMED) // _columns(curves)) for curves in groups if len(curves) > 1
     )
     height = 0.9 + (2.3 if len(groups) == 1 else 1.7 * len(groups)) + 0.19 * lines
-    figure = Figure(figsize=(6.6, height), facecolor="white")
+    return new_axes(6.6, height, [1.0] * len(groups))
+
+
+def new_axes(width: float, height: float, ratios: Sequence[float] = (1.0,)) -> list[Axes]:
+    """The axes, one above the other, of a figure that belongs to nobody else."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), facecolor="white")
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
-    axes = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+    axes = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     for ax in axes:
         # A figure that pyplot does not know of is shown by notebooks if its axes can do it.
         ax._repr_png_ = partial(png, figure)
     return list(axes)
+
+
+def frame(ax: Axes) -> None:
+    """The look that all pictures share: two spines, thin lines across, small ticks."""
+    ax.set_facecolor("white")
+    ax.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6, zorder=0)
+    ax.set_axisbelow(True)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(INK)
+        spine.set_linewidth(0.8)
+    ax.tick_params(which="both", colors=INK, labelsize=8, width=0.8, length=3)
+    ax.tick_params(which="minor", length=1.8, width=0.6)
 
 
 def _columns(curves: Sequence[Curve]) -> int:
@@ -563,15 +583,7 @@ def _axes(ax: Axes, curves: Sequence[Curve], *, log: bool, low: float, high: flo
         if power:
             scale = 10.0**power
             ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y / scale:.6g}"))
-    ax.set_facecolor("white")
-    ax.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6, zorder=0)
-    ax.set_axisbelow(True)
-    for side, spine in ax.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(INK)
-        spine.set_linewidth(0.8)
-    ax.tick_params(which="both", colors=INK, labelsize=8, width=0.8, length=3)
-    ax.tick_params(which="minor", length=1.8, width=0.6)
+    frame(ax)
     return power
 
 

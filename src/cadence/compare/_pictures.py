@@ -305,14 +305,7 @@ def _plain(name: str) -> str:
 
 def _axes(ax: Axes, ylabel: str) -> None:
     """The look of `cadence.plot`, for axes that do not begin with 0."""
-    ax.set_facecolor("white")
-    ax.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6, zorder=0)
-    ax.set_axisbelow(True)
-    for side, spine in ax.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(plot.INK)
-        spine.set_linewidth(0.8)
-    ax.tick_params(which="both", colors=plot.INK, labelsize=8, width=0.8, length=3)
+    plot.frame(ax)
     ax.set_ylabel(_plain(ylabel), color=plot.INK, fontsize=9)
 
 

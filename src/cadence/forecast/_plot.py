@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cadence.forecast._predict import Forecast, Forecaster
 from cadence.forecast._walk import Walk
-from cadence.plot import COLORS, DASHES, GREY, INK, png
+from cadence.plot import COLORS, DASHES, GREY, INK, frame, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,15 +79,11 @@ def plot(law: Forecaster, forecasts: Forecast | Iterable[Forecast] = ()) -> list
     >>> [axes.get_ylabel() for axes in plot(law, law.predict(Cosine(), 9000))]
     ['loss', 'learning rate']
     """
-    from matplotlib.figure import Figure
-
     if isinstance(forecasts, Forecast):
         forecasts = [forecasts]
     drawn = lines(law, forecasts)
     named = sum(line.kind == "predicted" for line in drawn) + len(law.groups)
-    figure = Figure(figsize=(7.2, 4.6 + 0.2 * named), facecolor="white")
-    figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.2))
+    above, below = new_axes(7.2, 4.6 + 0.2 * named, (3, 1.2))
     for line in drawn:
         _draw(below if line.kind == "rate" else above, line)
     end = max(line.x[-1] for line in drawn)
@@ -106,9 +101,6 @@ def plot(law: Forecaster, forecasts: Forecast | Iterable[Forecast] = ()) -> list
         loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, fontsize=8, labelcolor=INK,
         handlelength=2.6, labelspacing=0.3, borderaxespad=0.2,
     )  # fmt: skip
-    for axes in (above, below):
-        # A figure that pyplot does not know of is shown by notebooks if its axes can do it.
-        setattr(axes, "_repr_png_", partial(png, figure))  # noqa: B010
     return [above, below]
 
 
@@ -149,17 +141,10 @@ def _style(axes: Axes, label: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_ylabel(label, color=INK, fontsize=9)
-    axes.set_facecolor("white")
-    axes.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6, zorder=0)
-    axes.set_axisbelow(True)
+    frame(axes)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.10g}")
     axes.yaxis.get_offset_text().set(fontsize=8, color=GREY)
     if label == "learning rate":
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useMathText=True)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(INK)
-        spine.set_linewidth(0.8)
-    axes.tick_params(colors=INK, labelsize=8, width=0.8, length=3)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cadence.plot import COLORS, GREY, INK, png
+from cadence.plot import COLORS, GREY, INK, frame, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +22,7 @@ ROW = 0.042
 
 def draw(found: RangeResult, ax: Axes | None = None) -> Axes:
     """Draw the raw and the smoothed losses of every repeat, the bracket and what each rule says."""
-    ax = _axes() if ax is None else ax
+    ax = new_axes(6.6, 3.6)[0] if ax is None else ax
     blue, orange = COLORS[0], COLORS[1]
     for i, curve in enumerate(found.curves):
         ax.plot(curve.rates, curve.losses, ".", color=GREY, markersize=2.0, alpha=0.5, zorder=2)
@@ -60,29 +59,12 @@ def draw(found: RangeResult, ax: Axes | None = None) -> Axes:
             )
     ax.set_xlabel("learning rate", color=INK, fontsize=9)
     ax.set_ylabel("loss", color=INK, fontsize=9)
-    ax.set_facecolor("white")
-    ax.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6, zorder=0)
-    ax.set_axisbelow(True)
-    for side, spine in ax.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(INK)
-    ax.tick_params(which="both", colors=INK, labelsize=8)
+    frame(ax)
     if ax.get_legend_handles_labels()[1]:
         ax.legend(
             loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False, fontsize=8,
             handlelength=1.6, columnspacing=1.5, borderaxespad=0.2,
         )  # fmt: skip
-    return ax
-
-
-def _axes() -> Axes:
-    """The axes of a new figure, which belongs to nobody else."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.6, 3.6), facecolor="white")
-    figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
-    ax = figure.subplots()
-    ax._repr_png_ = partial(png, figure)  # pyright: ignore[reportAttributeAccessIssue]
     return ax
 
 
