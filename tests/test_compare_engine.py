@@ -5,13 +5,18 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import optuna
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import cadence as cd
 from cadence.compare import TrialRun
+from cadence.compare._halving import goes_on
 from cadence.compare._store import Store
 from cadence.errors import (
     ArgumentError,
@@ -364,6 +369,37 @@ def test_halving_stops_those_that_fall_behind(tmp_path):
     assert [t.steps[-1] for t in result.trials] == [8, 1, 8, 1]
     again = compare(train, plans, seeds=1, total_steps=9, scheduler="asha", folder=tmp_path)
     assert table(again) == table(result)
+
+
+VALUES = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=12)
+
+
+@given(VALUES, st.sampled_from(["min", "max"]))
+def test_halving_decides_as_a_study_of_optuna_does(values, mode):
+    """One rung after the other, beside a study that lasts; begun again, a run is decided alike."""
+    study = optuna.create_study(
+        direction={"min": "minimize", "max": "maximize"}[mode],
+        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=5, reduction_factor=3),
+    )
+    with TemporaryDirectory() as folder:
+        for run, value in enumerate(values):
+            trial = study.ask()
+            for rung, step in enumerate((5, 15)):
+                trial.report(value, step)
+                stops = trial.should_prune()
+                for _ in range(2):
+                    place = Path(folder, str(rung))
+                    assert goes_on(place, str(run), value, mode) is not stops
+                if stops:
+                    break
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_run_that_is_not_finite_does_not_go_on(tmp_path, value, mode):
+    """It stands in nobody's way either."""
+    assert not goes_on(tmp_path, "run", value, mode)
+    assert goes_on(tmp_path, "other", 1.0, mode)
 
 
 # Arguments.

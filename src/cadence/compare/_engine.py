@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from cadence import _checks
 from cadence._optional import require
-from cadence.compare._processes import EXTRA, Engine, Inline, Processes
+from cadence.compare._halving import REDUCTION
+from cadence.compare._processes import Engine, Inline, Processes
 from cadence.compare._progress import Progress
 from cadence.compare._run import Job, Outcome, TrialRun
 from cadence.compare._store import Store, facts, trial_of
-from cadence.compare._trial import Comparison, Role, Trial, best_peak
+from cadence.compare._trial import EXTRA, Comparison, Role, Trial, best_peak
 from cadence.errors import ArgumentError, ArgumentTypeError, ComparisonError
 from cadence.schedule import Schedule
 from cadence.text import parse
@@ -28,7 +29,6 @@ ENGINES = ("processes", "inline", "ray")
 FOLDER = "comparisons"
 CHOOSING = 10_000
 """The first of the seeds that choose peaks; those of the verdict are left out."""
-REDUCTION = 3
 MOST_ALIKE = 3
 """Where so many runs have crashed with one error and none has ended well, the rest would too."""
 
@@ -78,8 +78,8 @@ def compare(
         workers: How many runs at a time: by default one for each core, or for each GPU.
         threads: Threads of each run: by default the cores, shared out.
         engine: `"processes"` of this machine, `"inline"`: this process, or `"ray"`.
-        scheduler: `"asha"` stops runs that fall behind, by successive halving. Stopped runs are
-            not in the verdict.
+        scheduler: `"asha"` stops runs that fall behind, by successive halving (Optuna's). Stopped
+            runs are not in the verdict.
         timeout: Seconds after which a run is killed.
         retries: How often a run that crashed is tried again.
         gpus: GPUs of each run, on Ray; a fraction is allowed.
@@ -140,8 +140,10 @@ def compare(
         timeout = _checks.number(WHERE, "timeout", timeout, above=0)
         if engine == "inline":
             raise ArgumentError(f"{WHERE}: 'timeout' needs a process to kill: not engine='inline'")
-    if scheduler == "asha" and total_steps is None:
-        raise ArgumentError(f"{WHERE}: 'total_steps' must be given with scheduler='asha'")
+    if scheduler == "asha":
+        require("optuna", EXTRA)
+        if total_steps is None:
+            raise ArgumentError(f"{WHERE}: 'total_steps' must be given with scheduler='asha'")
     texts = {name: repr(plan) for name, plan in named.items()}
     same = {
         "total_steps": total_steps,
@@ -180,8 +182,8 @@ def compare(
                 tensorboard=_has_tensorboard() if tensorboard is None else tensorboard,
                 timeout=timeout,
                 rungs=_rungs(total_steps) if scheduler and total_steps else (),
-                reduction=REDUCTION,
                 rivals=str(store.rungs(like)),
+                rival=store.short(place),
             )
 
         course = Course(store, job, list(named), chosen, rates, choosing, mode, known)

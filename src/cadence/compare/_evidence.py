@@ -19,7 +19,7 @@ import numpy as np
 
 from cadence import _checks
 from cadence._optional import require
-from cadence.compare._trial import Comparison, Trial
+from cadence.compare._trial import EXTRA, Comparison, Trial
 from cadence.compare._verdict import Pair, Regime, Standing, Verdict
 from cadence.errors import ArgumentError
 
@@ -226,7 +226,7 @@ def _corrected(pairs: list[Pair], alpha: float) -> list[Pair]:
     """The pairs with Holm's correction."""
     if not pairs:
         return []
-    tests = require("statsmodels.stats.multitest", "compare")
+    tests = require("statsmodels.stats.multitest", EXTRA)
     rejected, corrected, _, _ = tests.multipletests(
         [pair.p for pair in pairs], alpha=alpha, method="holm"
     )

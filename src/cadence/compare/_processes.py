@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 from cadence._optional import require
 from cadence.compare._run import Job, Outcome, TrialRun, carry_out, died
+from cadence.compare._trial import EXTRA
 from cadence.schedule import Schedule
 
 __all__ = ["Engine", "Inline", "Processes"]
 
-EXTRA = "compare"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 

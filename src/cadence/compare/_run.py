@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import faulthandler
-import hashlib
 import json
 import math
 import random
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadence import _checks
 from cadence._files import replacing
+from cadence.compare._halving import goes_on
 from cadence.compare._trial import Role, Status
 from cadence.errors import ArgumentError, ArgumentTypeError, ComparisonError
 from cadence.schedule import Schedule
@@ -66,9 +66,9 @@ class Job:
     tensorboard: bool = False
     timeout: float | None = None
     rungs: tuple[int, ...] = ()
-    reduction: int = 3
     rivals: str = ""
-    """The folder in which runs that are halved together leave their values."""
+    rival: str = ""
+    """The folder in which runs that are halved together leave their values; this run's name."""
 
     @property
     def worst(self) -> float:
@@ -298,7 +298,8 @@ class TrialRun:
     def _judge(self, step: int, value: float) -> None:
         self._judged, self._judged_at = value, step
         while self._rungs and step >= self._rungs[0] and not self._halved:
-            self._halved = not _goes_on(self._job, self._rungs.pop(0), value)
+            rung = Path(self._job.rivals, str(self._rungs.pop(0)))
+            self._halved = not goes_on(rung, self._job.rival, value, self._job.mode)
 
     def _outcome(self, returned: Any, seconds: float) -> Outcome:
         """What a run that has come to its end has found."""
@@ -369,27 +370,6 @@ def _put_peak(optimizer: Any, peak: float) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
-
-
-def _goes_on(job: Job, rung: int, value: float) -> bool:
-    """Whether a run is among the best of those that have come to a rung so far.
-
-    Asynchronous successive halving (ASHA; Li et al., 2020): a run goes on if it is in the best
-    1/reduction of the values at this rung, its own included, and in any case if it is the best.
-    """
-    folder = Path(job.rivals, str(rung))
-    folder.mkdir(parents=True, exist_ok=True)
-    own = folder / hashlib.sha256(job.folder.encode()).hexdigest()[:16]
-    with replacing(own) as path:
-        path.write_text(repr(value), encoding="utf-8")
-    sign = 1 if job.mode == "min" else -1
-    known = [
-        sign * float(path.read_text(encoding="utf-8"))
-        for path in folder.iterdir()
-        if not path.name.startswith(".")
-    ]
-    better = sum(other < sign * value for other in known)
-    return math.isfinite(value) and better < max(1, len(known) // job.reduction)
 
 
 def _seed(seed: int) -> None:

@@ -119,6 +119,10 @@ class Store:
         """Where runs that are halved together leave their values."""
         return self.folder / "rungs" / _digest(like)
 
+    def short(self, place: Path) -> str:
+        """A name for a run's folder that does not depend on where the comparison lies."""
+        return _digest(place.relative_to(self.folder).as_posix())
+
     def begin(self, job: Job, facts: Mapping[str, Any]) -> None:
         """Write the configuration of a run that is to begin, or to begin again."""
         folder = Path(job.folder)

@@ -16,7 +16,10 @@ from cadence.schedule import Schedule
 if TYPE_CHECKING:
     from cadence.compare._verdict import Verdict
 
-__all__ = ["Comparison", "Peak", "Trial", "best_peak"]
+__all__ = ["EXTRA", "Comparison", "Peak", "Trial", "best_peak"]
+
+EXTRA = "compare"
+"""Cadence's extra that brings the libraries of comparisons and searches."""
 
 Role = Literal["verdict", "peak"]
 Status = Literal["finished", "diverged", "crashed", "stopped", "pending"]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from cadence._optional import require
+from cadence.compare._trial import EXTRA
 
 __all__ = ["Pair", "Regime", "Standing", "Verdict", "seeds_needed"]
 
@@ -227,7 +228,7 @@ def seeds_needed(effect: float, alpha: float = 0.05, power: float = POWER) -> fl
     >>> seeds_needed(1.0), seeds_needed(0.5), seeds_needed(0.01)
     (10, 34, inf)
     """
-    test = require("statsmodels.stats.power", "compare").TTestPower()
+    test = require("statsmodels.stats.power", EXTRA).TTestPower()
 
     def enough(seeds: int) -> bool:
         # A claim of the right direction: the two-sided power adds almost nothing, or NaN.
