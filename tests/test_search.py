@@ -3,17 +3,20 @@
 import json
 import math
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 import cadence as cd
-from cadence.errors import ArgumentError, MismatchError
+from cadence.errors import ArgumentError, ComparisonError, MismatchError, MissingLibraryError
 from cadence.search import Found, Log, log, search
 
 PEAK = {"peak": log(1e-4, 1e-1)}
@@ -102,6 +105,34 @@ def test_another_search_in_the_folder_is_refused(tmp_path):
             search(hill, PEAK, 2, **{"plan": "wsd()", "folder": tmp_path} | change)
 
 
+def test_a_database_holds_several_searches_by_their_names(tmp_path):
+    """A machine's folder is told from one of the same name elsewhere by a word that is in it."""
+    options = {"plan": "wsd()", "storage": f"sqlite:///{tmp_path / 'both.db'}"}
+    one = search(hill, PEAK, 2, folder=tmp_path / "one", name="one", **options)
+    other = search(hill, PEAK, 3, folder=tmp_path / "two", name="two", mode="max", **options)
+    assert (len(one.study.trials), len(other.study.trials)) == (2, 3)
+    with pytest.raises(MismatchError, match="give another folder, or another name"):
+        search(hill, PEAK, 3, folder=tmp_path / "two", name="one", mode="max", **options)
+    marks = {trial.user_attrs["folder"] for trial in (*one.study.trials, *other.study.trials)}
+    assert len(marks) == 2
+
+
+def test_a_database_that_cannot_be_used_is_told_without_its_password(tmp_path):
+    with pytest.raises(
+        ComparisonError, match=r"database postgresql://me:\*\*\*@127.0.0.1:1/db must"
+    ):
+        search(
+            hill,
+            PEAK,
+            1,
+            plan="wsd()",
+            folder=tmp_path,
+            storage="postgresql://me:secret@127.0.0.1:1/db",
+        )
+    with pytest.raises(MissingLibraryError, match="driver of oracle must be installed"):
+        search(hill, PEAK, 1, plan="wsd()", folder=tmp_path, storage="oracle://me:secret@host/db")
+
+
 def test_seeds_are_averaged_and_more_may_be_better(tmp_path):
     """Each trial is trained with every seed."""
     found = search(
@@ -174,6 +205,7 @@ def test_pruning_stops_what_falls_behind(tmp_path):
         (lambda trial: "wsd()", {}, "'plan' must be left out"),
         (PEAK, {"budget": 0}, "'budget' must be >= 1"),
         (PEAK, {"storage": "study.db"}, "'storage' must be a URL"),
+        (PEAK, {"storage": "no://where"}, "'storage' must be a URL that SQLAlchemy knows"),
         (PEAK, {"seeds": []}, "'seeds' must be some"),
         (PEAK, {"mode": "least"}, "'mode' must be one of"),
     ],
@@ -271,6 +303,63 @@ def test_several_processes_share_one_budget(journal, tmp_path):
         assert process.returncode == 0, err
         assert "(best of 12 trials)" in out
     assert len(list((tmp_path / "study").glob("ran-*"))) == 12
+
+
+@pytest.fixture
+def postgresql():
+    """The URL of a database of the machine's own PostgreSQL, started for the test."""
+    programs = next(Path("/usr/lib/postgresql").glob("*/bin/initdb"), shutil.which("initdb"))
+    if programs is None:
+        pytest.skip("no PostgreSQL on this machine")
+    initdb = Path(programs)
+    # The server refuses to be root; Debian's package brings a user for it.
+    other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        if other:
+            shutil.chown(folder, "postgres")
+        data = Path(folder, "data")
+
+        def call(*command):
+            subprocess.run(
+                [*other, *map(str, command)], check=True, stdout=subprocess.DEVNULL, timeout=120
+            )
+
+        call(initdb, "-D", data, "-A", "trust", "-U", "cadence", "-E", "UTF8", "--no-sync")
+        control = [initdb.with_name("pg_ctl"), "-D", data, "-w", "-l", Path(folder, "log")]
+        call(*control, "-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1", "start")
+        try:
+            yield f"postgresql://cadence@127.0.0.1:{port}/postgres"
+        finally:
+            call(*control, "-m", "immediate", "stop")
+
+
+@pytest.mark.slow
+def test_machines_that_share_a_database_share_one_budget(postgresql, tmp_path):
+    """They have no disk in common; one that dies leaves its trial to the next call there."""
+    machines = [tmp_path / "one", tmp_path / "two"]
+    for machine in machines:
+        machine.mkdir()
+    dies, lives = (launched(machine, 1, postgresql, 0.5) for machine in machines)
+    until = time.monotonic() + 120
+    while len(list(machines[0].glob("study/trials/*/seed-0"))) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    os.kill(dies.pid, signal.SIGKILL)
+    dies.communicate()
+    out, err = lives.communicate(timeout=240)
+    assert "(best of 11 trials)" in out, err
+    out, err = launched(machines[0], 1, postgresql).communicate(timeout=240)
+    assert "(best of 12 trials)" in out, err
+    ran = [len(list(machine.glob("study/ran-*"))) for machine in machines]
+    assert min(ran) >= 2
+    assert 12 <= sum(ran) <= 13
+    found = search(hill, PEAK, 12, plan="wsd()", folder=tmp_path / "third", storage=postgresql)
+    assert states(found).count("COMPLETE") == 12
+    assert "RUNNING" not in states(found)
+    peaks = [trial.params["peak"] for trial in found.study.trials if trial.value is not None]
+    assert len(set(peaks)) == 12  # no two have tried the same
 
 
 @pytest.mark.slow
