@@ -6,7 +6,9 @@ import math
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -22,6 +24,7 @@ from cadence.text import parse
 __all__ = [
     "BaseLr",
     "Json",
+    "Picture",
     "Plan",
     "Plans",
     "SamplesPerStep",
@@ -30,6 +33,7 @@ __all__ = [
     "TotalSteps",
     "app",
     "brief",
+    "check_picture",
     "console",
     "fail",
     "finite",
@@ -39,6 +43,7 @@ __all__ = [
     "rate_of",
     "resolved_from",
     "resolved_plan",
+    "writing",
 ]
 
 FLAGS = {
@@ -147,6 +152,9 @@ StepsPerEpoch = Annotated[int | None, typer.Option(metavar="N", help="Steps of a
 SamplesPerStep = Annotated[float | None, typer.Option(metavar="N", help="Samples of a step.")]
 TokensPerStep = Annotated[float | None, typer.Option(metavar="N", help="Tokens of a step.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Picture = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write .png, .svg or .pdf.")
+]
 
 
 def horizon_of(
@@ -210,6 +218,25 @@ def brief(text: str) -> str:
 
 def rate_of(base_lr: float | None) -> float | None:
     return None if base_lr is None else _checks.number("cadence", "--base-lr", base_lr, above=0)
+
+
+def check_picture(path: Path | None) -> None:
+    """Refuse a picture of an unknown kind, before anything is computed for it."""
+    if path is None:
+        return
+    from cadence.plot import FORMATS
+
+    if path.suffix.lower() not in FORMATS:
+        raise ArgumentError(f"-o must end in .png, .svg or .pdf (got {str(path)!r})")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Fail with the name of the file, where what is done in the block cannot write it."""
+    try:
+        yield
+    except OSError as error:
+        fail(f"cannot write {str(path)!r}: {error.strerror or error}")
 
 
 def is_unicode() -> bool:

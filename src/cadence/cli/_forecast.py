@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cadence.cli._door import Json, app, console, fail, finite, rate_of
-from cadence.errors import ArgumentError, ForecastError
+from cadence.cli._door import Json, Picture, app, check_picture, console, finite, rate_of, writing
+from cadence.errors import ForecastError
 from cadence.text import parse
 
 __all__ = ["forecast"]
@@ -50,18 +50,14 @@ def forecast(
         int | None, typer.Option(metavar="N", help="Steps of a warm-up that the logs leave out.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Show what is refused, too.")] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write .png, .svg or .pdf."),
-    ] = None,
+    output: Picture = None,
     as_json: Json = False,
 ) -> None:
     """Predict the losses of plans from logged runs, with bands and a verdict."""
     from cadence import forecast as forecasts
     from cadence import plot as drawing
 
-    if output is not None and output.suffix.lower() not in drawing.FORMATS:
-        raise ArgumentError(f"-o must end in .png, .svg or .pdf (got {str(output)!r})")
+    check_picture(output)
     plans = {text: parse(text) for text in plan or ()}
     base = rate_of(base_lr)
     fitted = forecasts.fit(runs, law, loss=loss, rate=rate, warmup=warmup)
@@ -78,10 +74,8 @@ def forecast(
     if proposed is not None:
         shown.append(proposed.forecast)
     if output is not None:
-        try:
+        with writing(output):
             drawing.save(forecasts.plot(fitted, shown)[0], output)
-        except OSError as error:
-            fail(f"cannot write {str(output)!r}: {error.strerror or error}")
     if as_json:
         told = {
             "law": fitted.as_dict(),

@@ -7,7 +7,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +15,7 @@ from cadence import _checks
 from cadence.cli._door import (
     BaseLr,
     Json,
+    Picture,
     Plan,
     Plans,
     SamplesPerStep,
@@ -24,15 +24,16 @@ from cadence.cli._door import (
     TotalSteps,
     app,
     brief,
+    check_picture,
     console,
-    fail,
     finite,
     horizon_of,
     is_unicode,
     rate_of,
     resolved_from,
+    writing,
 )
-from cadence.errors import ArgumentError, UnresolvedError
+from cadence.errors import UnresolvedError
 from cadence.explain import explain as explained
 from cadence.explain import multiple
 from cadence.outline import sparkline, viewed
@@ -57,10 +58,7 @@ def plot(
     tokens_per_step: TokensPerStep = None,
     log: Annotated[bool, typer.Option("--log", help="A logarithmic axis.")] = False,
     epochs: Annotated[bool, typer.Option("--epochs", help="Count x in epochs.")] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write .png, .svg or .pdf."),
-    ] = None,
+    output: Picture = None,
 ) -> None:
     """Draw plans: in the terminal, or with -o to a file."""
     from cadence import plot as drawing
@@ -68,8 +66,7 @@ def plot(
     horizon = horizon_of(total_steps, steps_per_epoch, samples_per_step, tokens_per_step)
     if epochs and horizon.steps_per_epoch is None:
         raise UnresolvedError("--epochs needs more; add --steps-per-epoch 500")
-    if output is not None and output.suffix.lower() not in drawing.FORMATS:
-        raise ArgumentError(f"-o must end in .png, .svg or .pdf (got {str(output)!r})")
+    check_picture(output)
     base = rate_of(base_lr) or 1.0
     resolved = [resolved_from(text, horizon) for text in plans]
     if horizon.total_steps is None:
@@ -93,10 +90,8 @@ def plot(
         )
         return
     ax = drawing.plot(curves, log=log)
-    try:
+    with writing(output):
         drawing.save(ax, output)
-    except OSError as error:
-        fail(f"cannot write {str(output)!r}: {error.strerror or error}")
     print(f"wrote {output}")
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from cadence import _checks
-from cadence.cli._door import Json, app, fail, finite
+from cadence.cli._door import Json, Picture, app, check_picture, finite, writing
 from cadence.errors import ArgumentError, RangeTestWarning
 
 __all__ = ["find_lr"]
@@ -52,18 +52,13 @@ def find_lr(
     accumulate: Annotated[
         int | None, typer.Option(metavar="N", help="Batches of an update.", show_default="1")
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write .png, .svg or .pdf."),
-    ] = None,
+    output: Picture = None,
     as_json: Json = False,
 ) -> None:
     """Find the rates at which a model learns; nothing of it is changed."""
-    from cadence import plot as drawing
     from cadence.range_finder import find_lr as find
 
-    if output is not None and output.suffix.lower() not in drawing.FORMATS:
-        raise ArgumentError(f"-o must end in .png, .svg or .pdf (got {str(output)!r})")
+    check_picture(output)
     options: dict[str, Any] = {
         "start": start,
         "end": end,
@@ -77,10 +72,8 @@ def find_lr(
         given = {name: value for name, value in options.items() if value is not None}
         found = find(**parts | given)
     if output is not None:
-        try:
+        with writing(output):
             found.plot(output)
-        except OSError as error:
-            fail(f"cannot write {str(output)!r}: {error.strerror or error}")
     if as_json:
         print(json.dumps(finite(found.to_dict()), indent=2))
         return

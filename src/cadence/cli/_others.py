@@ -14,19 +14,21 @@ from cadence._files import replacing
 from cadence.cli._door import (
     BaseLr,
     Json,
+    Picture,
     SamplesPerStep,
     StepsPerEpoch,
     TokensPerStep,
     TotalSteps,
     app,
     brief,
-    fail,
+    check_picture,
     finite,
     horizon_of,
     is_unicode,
     rate_of,
     resolved_from,
     resolved_plan,
+    writing,
 )
 from cadence.errors import ArgumentError, UnresolvedError
 from cadence.horizon import Horizon
@@ -154,11 +156,8 @@ def convert(
     if output is None:
         print(text, end="")
     else:
-        try:
-            with replacing(output) as unfinished:
-                unfinished.write_text(text, encoding="utf-8")
-        except OSError as error:
-            fail(f"cannot write {str(output)!r}: {error.strerror or error}")
+        with writing(output), replacing(output) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
         print(f"wrote {output}")
     if note:
         print(f"cadence: {note}", file=sys.stderr)
@@ -180,10 +179,7 @@ def diff(
     steps_per_epoch: StepsPerEpoch = None,
     samples_per_step: SamplesPerStep = None,
     tokens_per_step: TokensPerStep = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Draw both: .png, .svg or .pdf."),
-    ] = None,
+    output: Picture = None,
     as_json: Json = False,
 ) -> None:
     """Show where two plans part, or two libraries' versions of one."""
@@ -192,8 +188,7 @@ def diff(
     from cadence.differences import diff as compared
 
     horizon = horizon_of(total_steps, steps_per_epoch, samples_per_step, tokens_per_step)
-    if output is not None and output.suffix.lower() not in drawing.FORMATS:
-        raise ArgumentError(f"-o must end in .png, .svg or .pdf (got {str(output)!r})")
+    check_picture(output)
     base = rate_of(base_lr)
     if warmup_steps is not None and not (is_spec(a) or is_spec(b)):
         raise ArgumentError(
@@ -209,10 +204,8 @@ def diff(
         raise UnresolvedError(f"neither plan has a length of its own; {ADD_LENGTH}")
     found = compared(one, other, horizon, base or 1.0)
     if output is not None:
-        try:
+        with writing(output):
             drawing.save(found.plot((a, b))[0], output)
-        except OSError as error:
-            fail(f"cannot write {str(output)!r}: {error.strerror or error}")
     if as_json:
         print(json.dumps(finite({"given": [a, b], **found.as_dict()}), indent=2))
         return
