@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cadence import _checks
-from cadence.cli._door import Json, app, finite
+from cadence.cli._door import Json, app, finite, seeds_of
+from cadence.cli._user import Train, training_function
 from cadence.errors import ArgumentError
 
 __all__ = ["compare"]
@@ -27,14 +24,7 @@ __all__ = ["compare"]
     "--total-steps 600 --peaks 1e-3,3e-3,1e-2 --metric val_loss -o evidence"
 )
 def compare(
-    train: Annotated[
-        str,
-        typer.Argument(
-            metavar="TRAIN",
-            help="The training function: FILE.py, FILE.py:function or module:function.",
-            show_default=False,
-        ),
-    ],
+    train: Train,
     *,
     plans: Annotated[
         list[str],
@@ -84,11 +74,11 @@ def compare(
 
     options: Any = {"engine": engine, "mode": mode, "scheduler": "asha" if asha else None}
     result = compared(
-        _function(train),
+        training_function(train),
         _plans(plans),
-        seeds=_whole("--seeds", seeds),
+        seeds=seeds_of("--seeds", seeds),
         peaks=None if peaks is None else [_rate(peak) for peak in peaks.split(",")],
-        peak_seeds=_whole("--peak-seeds", peak_seeds),
+        peak_seeds=seeds_of("--peak-seeds", peak_seeds),
         total_steps=total_steps,
         metric=metric,
         folder=folder,
@@ -127,52 +117,8 @@ def _plans(given: list[str]) -> Any:
     return dict(named)
 
 
-def _whole(flag: str, text: str) -> int | list[int]:
-    if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text):
-        raise ArgumentError(f"{flag} must be a number, or several: 0,1,2 (got {text!r})")
-    numbers = [int(number) for number in text.split(",")]
-    return numbers if "," in text else numbers[0]
-
-
 def _rate(text: str) -> float:
     try:
         return float(text)
     except ValueError:
         raise ArgumentError(f"--peaks must be rates such as 1e-3,3e-3 (got {text!r})") from None
-
-
-def _function(text: str) -> Callable[..., Any]:
-    """The function that `FILE.py`, `FILE.py:function` or `module:function` names.
-
-    A file is imported by its name from its own folder, as Python does for a script's neighbours, so
-    that other processes find it in the same way.
-    """
-    where, colon, name = text.rpartition(":")
-    if not colon or name.endswith(".py"):
-        where, name = text, "train"
-    if where.endswith(".py"):
-        path = Path(where).resolve()
-        if not path.is_file():
-            raise ArgumentError(f"TRAIN must be a file that is there (got {where!r})")
-        home, module_name = path.parent, path.stem
-    else:
-        path, home, module_name = None, Path.cwd(), where
-    sys.path.insert(0, str(home))
-    try:
-        module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise
-        raise ArgumentError(f"TRAIN must be FILE.py or module:function (got {text!r})") from None
-    if path is not None and Path(module.__file__ or "").resolve() != path:
-        raise ArgumentError(
-            f"TRAIN must have a name of its own: {module_name!r} is {module.__file__}; rename it"
-        )
-    function = getattr(module, name, None)
-    if not callable(function):
-        known = [key for key, value in vars(module).items() if callable(value)]
-        raise ArgumentError(
-            f"{where} must have a function {name!r}{_checks.suggest(name, known)}; name another as "
-            f"{where}:function"
-        )
-    return function

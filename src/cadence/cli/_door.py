@@ -43,6 +43,7 @@ __all__ = [
     "rate_of",
     "resolved_from",
     "resolved_plan",
+    "seeds_of",
     "writing",
 ]
 
@@ -218,6 +219,14 @@ def brief(text: str) -> str:
 
 def rate_of(base_lr: float | None) -> float | None:
     return None if base_lr is None else _checks.number("cadence", "--base-lr", base_lr, above=0)
+
+
+def seeds_of(flag: str, text: str) -> int | list[int]:
+    """How many seeds, or which ones."""
+    if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text):
+        raise ArgumentError(f"{flag} must be a number, or several: 0,1,2 (got {text!r})")
+    numbers = [int(number) for number in text.split(",")]
+    return numbers if "," in text else numbers[0]
 
 
 def check_picture(path: Path | None) -> None:

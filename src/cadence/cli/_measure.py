@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cadence import _checks
 from cadence.cli._door import Json, Picture, app, check_picture, finite, writing
+from cadence.cli._user import function_of
 from cadence.errors import ArgumentError, RangeTestWarning
 
 __all__ = ["find_lr"]
@@ -89,14 +87,8 @@ def _parts(target: str) -> dict[str, Any]:
         raise ArgumentError(
             f"MODULE:FUNCTION must name both (got {target!r}); write cadence find-lr train:parts"
         )
-    imported = _module(module)
-    found = getattr(imported, name, None)
-    if not callable(found):
-        known = [key for key, value in vars(imported).items() if callable(value)]
-        raise ArgumentError(
-            f"{module} must have a function {name!r} (it has none){_checks.suggest(name, known)}"
-        )
-    parts: Any = found()
+    unknown = f"MODULE must be one that can be imported (got {module!r})"
+    parts: Any = function_of(module, name, "MODULE", unknown=unknown, seen=" (it has none)")()
     if isinstance(parts, Mapping):
         return {"loss_fn": None, **parts}
     if not (isinstance(parts, tuple) and len(parts) == len(PARTS)):
@@ -105,21 +97,3 @@ def _parts(target: str) -> dict[str, Any]:
             f"{_checks.given(parts)})"
         )
     return dict(zip(PARTS, parts, strict=True))
-
-
-def _module(name: str) -> Any:
-    """A module by its name, which may lie in the present folder, or by its file."""
-    if name.endswith(".py"):
-        path = Path(name).resolve()
-        if not path.exists():
-            raise ArgumentError(f"MODULE must be a file that is there (got {name!r})")
-        sys.path.insert(0, str(path.parent))
-        name = path.stem
-    else:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name.partition(".")[0]:
-            raise
-        raise ArgumentError(f"MODULE must be one that can be imported (got {name!r})") from None

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cadence.cli._compare import _function, _whole
-from cadence.cli._door import Json, app, finite
+from cadence.cli._door import Json, app, finite, seeds_of
+from cadence.cli._user import Train, training_function
 from cadence.errors import ArgumentError
 
 __all__ = ["search"]
@@ -24,14 +24,7 @@ __all__ = ["search"]
     "--range floor=0,0.01,0.1 --budget 30 --workers 4 -o study"
 )
 def search(
-    train: Annotated[
-        str,
-        typer.Argument(
-            metavar="TRAIN",
-            help="The training function: FILE.py, FILE.py:function or module:function.",
-            show_default=False,
-        ),
-    ],
+    train: Train,
     plan: Annotated[
         str,
         typer.Argument(
@@ -72,11 +65,11 @@ def search(
 
     options: Any = {"mode": mode}
     found = searched(
-        _function(train),
+        training_function(train),
         dict(map(_range, ranges)),
         budget,
         plan=plan,
-        seeds=_whole("--seeds", seeds),
+        seeds=seeds_of("--seeds", seeds),
         total_steps=total_steps,
         metric=metric,
         folder=folder,
