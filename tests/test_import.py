@@ -36,6 +36,13 @@ def test_importing_cadence_is_light():
     assert loaded_by("import cadence") == set()
 
 
+def test_importing_cadence_leaves_late_names_alone():
+    """Their modules are imported when they are asked for, and not before."""
+    code = f"import cadence, sys; print({set(cadence._LATE.values())!r} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
+
+
 def test_using_plans_is_light():
     """Writing, reading, resolving and evaluating plans does not load them either."""
     code = """

@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cadence._version import __version__
-from cadence.differences import Difference, diff
 from cadence.feedback import Controller, Greedy, Plateau, SpikeGuard
 from cadence.horizon import Duration, Horizon
 from cadence.levels import Absolute, absolute
@@ -64,6 +63,7 @@ from cadence.text import from_json, parse, to_json
 if TYPE_CHECKING:
     from cadence import forecast as forecast
     from cadence.compare import compare
+    from cadence.differences import Difference, diff
     from cadence.forecast import convex_bound
     from cadence.range_finder import RangeResult, RangeTest, find_lr
     from cadence.scheduler import Scheduler
@@ -143,11 +143,13 @@ __all__ = [
 
 # Names that load their module on first use: it needs torch, or few programs need it.
 _LATE = {
+    "Difference": "cadence.differences",
     "RangeResult": "cadence.range_finder",
     "RangeTest": "cadence.range_finder",
     "Scheduler": "cadence.scheduler",
     "compare": "cadence.compare",
     "convex_bound": "cadence.forecast",
+    "diff": "cadence.differences",
     "find_lr": "cadence.range_finder",
     "search": "cadence.search",
 }
