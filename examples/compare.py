@@ -64,9 +64,9 @@ def main() -> None:
             folder=folder,
             title=f"A character transformer after {total_steps:,} updates",
         )
-        print(
-            result, result.verdict(), f"The report: {result.report(folder).resolve()}", sep="\n\n"
-        )
+        verdict = result.verdict()
+        page = result.report(folder, verdict=verdict)
+        print(result, verdict, f"The report: {page.resolve()}", sep="\n\n")
 
 
 if __name__ == "__main__":

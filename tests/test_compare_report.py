@@ -119,6 +119,17 @@ def test_the_page_tells_the_verdict_and_every_run(written):
     assert "0.001, 0.003" in text
 
 
+def test_the_verdict_that_is_given_is_told(tmp_path, monkeypatch):
+    """Nothing is judged again, and the page has its sentences in place of those of all pairs."""
+    found = comparison({"a": [2.0, 2.1, 2.2], "b": [1.0, 1.11, 1.2], "c": [1.5, 1.6, 1.71]})
+    own, given = found.verdict(), found.verdict(reference="a")
+    assert own.headline != given.headline
+    monkeypatch.setattr("cadence.compare._report.judge", lambda *_: pytest.fail("judged again"))
+    text = " ".join(Page(found.report(tmp_path, verdict=given).read_text("utf-8")).text.split())
+    assert given.headline in text
+    assert own.headline not in text
+
+
 def test_what_users_write_is_text(written):
     """Titles, commands and errors are shown, not obeyed."""
     text = written[1].read_text("utf-8")

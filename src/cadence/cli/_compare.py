@@ -92,7 +92,8 @@ def compare(
     )
     if not as_json:
         print(result, flush=True)  # whatever becomes of the rest
-    verdict, page = result.verdict(), result.report(result.folder or Path())
+    verdict = result.verdict()
+    page = result.report(result.folder or Path(), verdict=verdict)
     if as_json:
         rows = {
             "folder": str(result.folder),

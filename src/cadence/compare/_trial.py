@@ -168,20 +168,21 @@ class Comparison:
 
         return judge(self, alpha, reference=reference, interval=interval)
 
-    def report(self, path: str | os.PathLike[str]) -> Path:
+    def report(self, path: str | os.PathLike[str], *, verdict: Verdict | None = None) -> Path:
         """Write `report.html`, one page that opens offline, and `report.png`.
 
         They show the schedules, the losses, the differences, the verdict and the settings.
 
         Args:
             path: A folder, or the name of the page; the picture lies beside it.
+            verdict: The verdict to tell, where one has been made; by default `self.verdict()`.
 
         Returns:
             The page.
         """
         from cadence.compare._report import write
 
-        return write(self, path)
+        return write(self, path, verdict)
 
     def peaks(self) -> dict[str, Peak]:
         """The peak of each plan, where there was a grid to choose from."""
