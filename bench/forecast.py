@@ -82,7 +82,7 @@ def small() -> None:
     sys.path.insert(0, str(ROOT / "bench"))
     import forecast_runs
 
-    ranked = law.rank({name: forecast_runs.PLANS[f"long_{name}"][0] for name in plans}, 2000)
+    ranked = law.rank({name: forecast_runs.PLANS[f"long_{name}"] for name in plans}, 2000)
     print(f"\n{ranked}")
 
 
