@@ -252,6 +252,8 @@ def test_the_command_line_searches(tmp_path):
     assert told["parameters"]["floor"] in (0, 0.5)
     assert 1e-3 <= told["peak"] <= 1e-2
     assert (tmp_path / "search" / "study.db").exists()
+    done = commanded(tmp_path, "wsd()", "--range", "peak=1,2", "--budget", "1", "--name", "more")
+    assert "(best of 1 trials)" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("given", ["peak", "peak=", "peak=a..b", "=1..2", "peak=1e-3,x"])

@@ -55,6 +55,9 @@ def search(
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="Where the study is kept, if not SQLite.")
     ] = None,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="The study's name in the storage.")
+    ] = "search",
     folder: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where to write.")
     ] = Path("search"),
@@ -74,6 +77,7 @@ def search(
         metric=metric,
         folder=folder,
         storage=storage,
+        name=name,
         workers=workers,
         threads=threads,
         pruning=pruning,
