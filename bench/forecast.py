@@ -1,7 +1,7 @@
 """How good forecasts are, and what they cost: the tables of docs/forecast.md.
 
 Accuracy on public loss curves (`tests/curves.py` says where they have to lie) and on the project's
-own small runs; then times. Run with `python bench/forecast.py`; quote the processor's time on a
+own runs; then times. Run with `python bench/forecast.py`; quote the processor's time on a
 machine that has other work.
 """
 
@@ -82,8 +82,34 @@ def small() -> None:
     sys.path.insert(0, str(ROOT / "bench"))
     import forecast_runs
 
-    ranked = law.rank({name: forecast_runs.PLANS[f"long_{name}"] for name in plans}, 2000)
+    ranked = law.rank({name: forecast_runs.small()[2000][f"long_{name}"] for name in plans}, 2000)
     print(f"\n{ranked}")
+
+
+def longer() -> None:
+    """The public curves' protocol on runs that were made after everything had been chosen."""
+    folder = ROOT / "tests" / "data" / "forecast-longer"
+    logs = [folder / f"{name}_0.csv" for name in curves.LONGER_TRAINED]
+    runs = {
+        path.stem[:-2]: cd.read_run(path, loss="val_loss")
+        for path in sorted(folder.glob("*.csv"))
+        if path not in logs
+    }
+    laws = {name: forecast.fit(logs, name, loss="val_loss") for name in forecast.LAWS}
+    auto = forecast.fit(logs, loss="val_loss")
+    print(f"\nLonger runs, mean of {len(runs)} held-out ones; {auto.reason}\n{auto.verdict}\n")
+    print("| | R2 | MAE | RMSE | PredE | WorstE |\n|---|---|---|---|---|---|")
+    for name, law in {**laws, f"auto ({auto.law.name})": auto}.items():
+        found = {}
+        for label, run in runs.items():
+            told = law.predict(run, points=2000)
+            seen = run.steps >= told.steps[0]
+            losses = np.interp(run.steps[seen], told.steps, told.loss)
+            found[label] = curves.score(losses, run.loss[seen])
+        row(name, curves.mean(found))
+    heading("run")
+    for name, run in runs.items():
+        ended(name, auto.predict(run), run.loss[-1])
 
 
 def times() -> None:
@@ -131,4 +157,5 @@ if __name__ == "__main__":
     else:
         accuracy()
     small()
+    longer()
     times()

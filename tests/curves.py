@@ -33,6 +33,8 @@ HELD_OUT = (
     "wsdcon_3", "wsdcon_18",
 )  # fmt: skip
 PEAK, END, WARMUP = 3e-4, 3e-5, 2160
+LONGER_TRAINED = ("cosine_6000", "constant_6000", "two_stage_30")
+"""The like of `TRAINED` among the project's own longer runs."""
 
 
 class Scores(NamedTuple):
@@ -87,22 +89,23 @@ def predicted(size: str, law: forecast.Law) -> dict[str, np.ndarray]:
     return {name: law.loss(rates(name), measured(size, name)[0]) for name in HELD_OUT}
 
 
+def score(predicted: np.ndarray, losses: np.ndarray) -> Scores:
+    """The accuracies of predicted losses."""
+    off = predicted - losses
+    spread = np.sum((losses - losses.mean()) ** 2)
+    part = np.abs(off) / losses
+    return Scores(
+        float(1 - np.sum(off**2) / spread),
+        float(np.mean(np.abs(off))),
+        float(np.sqrt(np.mean(off**2))),
+        float(part.mean()),
+        float(part.max()),
+    )
+
+
 def scores(size: str, told: dict[str, np.ndarray], shift: float = 0.0) -> dict[str, Scores]:
     """The accuracies of predicted losses on each held-out curve."""
-    found = {}
-    for name, predictions in told.items():
-        losses = measured(size, name)[1]
-        off = predictions + shift - losses
-        spread = np.sum((losses - losses.mean()) ** 2)
-        part = np.abs(off) / losses
-        found[name] = Scores(
-            float(1 - np.sum(off**2) / spread),
-            float(np.mean(np.abs(off))),
-            float(np.sqrt(np.mean(off**2))),
-            float(part.mean()),
-            float(part.max()),
-        )
-    return found
+    return {name: score(told[name] + shift, measured(size, name)[1]) for name in told}
 
 
 def mean(found: dict[str, Scores]) -> Scores:
