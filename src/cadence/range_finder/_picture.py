@@ -22,6 +22,8 @@ ROW = 0.042
 
 def draw(found: RangeResult, ax: Axes | None = None) -> Axes:
     """Draw the raw and the smoothed losses of every repeat, the bracket and what each rule says."""
+    from matplotlib.patheffects import withStroke
+
     ax = new_axes(6.6, 3.6)[0] if ax is None else ax
     blue, orange = COLORS[0], COLORS[1]
     for i, curve in enumerate(found.curves):
@@ -30,8 +32,10 @@ def draw(found: RangeResult, ax: Axes | None = None) -> Axes:
         ax.plot(curve.rates, curve.smooth, color=blue, linewidth=1.4, zorder=3, label=label)
     ax.set_xscale("log")
     ax.set_xlim(found.start, found.end)
-    low, high = _limits(found)
+    least, low, high = _limits(found)
     ax.set_ylim(low, high)
+    # Below the least loss there are the rules, to which an axis of losses says nothing.
+    ax.set_yticks([tick for tick in ax.get_yticks() if least <= tick <= high])
     bracket, suggestion = found.bracket, found.suggestion
     if bracket is not None and suggestion is not None:
         words = f"bracket {bracket.low:.2g} to {bracket.high:.2g}"
@@ -56,6 +60,7 @@ def draw(found: RangeResult, ax: Axes | None = None) -> Axes:
                 ha="right" if left else "left",
                 va="center",
                 zorder=6,
+                path_effects=[withStroke(linewidth=1.5, foreground="white")],
             )
     ax.set_xlabel("learning rate", color=INK, fontsize=9)
     ax.set_ylabel("loss", color=INK, fontsize=9)
@@ -68,15 +73,15 @@ def draw(found: RangeResult, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _limits(found: RangeResult) -> tuple[float, float]:
-    """The losses that are worth showing: a diverging one leaves the picture at its top."""
+def _limits(found: RangeResult) -> tuple[float, float, float]:
+    """The least loss, and the ends of the axis: a diverging loss leaves the picture at its top."""
     smooth = [curve.smooth for curve in found.curves if len(curve)]
     if not smooth:
-        return 0.0, 1.0
+        return 0.0, 0.0, 1.0
     low = min(float(one.min()) for one in smooth)
     high = max(float(one[: int(one.argmin()) + 1].max()) for one in smooth)
     raw = np.concatenate([curve.losses[: int(curve.smooth.argmin()) + 1] for curve in found.curves])
     low, high = min(low, float(raw.min())), max(high, float(np.quantile(raw, 0.99)))
     room = (high - low) or abs(high) or 1.0
     below = ROW * (len(found.rules) + 0.5)
-    return low - room * 1.25 * below / (1 - below), high + 0.25 * room
+    return low, low - room * 1.25 * below / (1 - below), high + 0.25 * room
