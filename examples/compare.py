@@ -32,6 +32,7 @@ PLANS = {
 def train(run: TrialRun) -> None:
     """Train the transformer of the quickstart under one plan."""
     text, held_out, alphabet = load_text()
+    fixed = windows(held_out, 256, seed=0)
     model = CharGPT(alphabet)
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE)
     scheduler = run.scheduler(optimizer)
@@ -45,7 +46,7 @@ def train(run: TrialRun) -> None:
         run.log(step, loss=loss)
         if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == run.total_steps:
             with torch.no_grad():
-                run.log(step, val_loss=model(*windows(held_out, 256, seed=0)))
+                run.log(step, val_loss=model(*fixed))
         if run.should_stop:
             break
 
