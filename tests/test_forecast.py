@@ -19,7 +19,7 @@ from cadence.forecast import FunctionalScaling, Momentum, MultiPower, fit, logge
 
 SMALL = Path(__file__).parent / "data" / "forecast"
 PEAK, TOTAL = 1e-3, 6000
-TRUTH = Momentum(L0=2.0, A=0.4, alpha=0.5, C=1.0, decay=0.99)
+TRUTH = Momentum(L0=2.0, A=0.4, alpha=0.5, C=1.15, decay=0.99)
 RAMP = cd.Warmup(300)
 CONSTANT = RAMP >> cd.Hold()
 DROP = RAMP >> cd.Hold(3500) >> cd.Constant(0.1)
@@ -433,18 +433,18 @@ def small():
 
 
 def test_small_runs_get_the_band_that_they_need(small):
-    """The verdict states the 3 % at least, and all eight longer runs end within the band."""
+    """The verdict states the 4 % at least, and all eight longer runs end within the band."""
     findings = {finding.code: finding.message for finding in small.verdict.findings}
-    assert "2-3 % off, so the band is at least 3 %" in findings["small-runs"]
+    assert "2-3 % off, so the band is at least 4 %" in findings["small-runs"]
     for path in sorted(SMALL.glob("long_*.csv")):
         run = cd.read_run(path, loss="val_loss")
         told = small.predict(run)
-        assert told.width >= 0.03
+        assert told.width >= 0.04
         assert told.low[-1] <= run.loss[-1] <= told.high[-1]
 
 
 def test_small_runs_rank_nothing_within_the_band(small):
-    """Plans whose predictions differ by less than 3 % tie."""
+    """Plans whose predictions differ by less than the band tie."""
     plans = [cd.Warmup(60) >> cd.Hold() >> cd.Linear(f"{n}%", end=0) for n in (10, 20, 30)]
     ranked = small.rank([*plans, cd.Warmup(60) >> cd.Cosine()], 2000)
     finals = [one.final for one in ranked.forecasts]
