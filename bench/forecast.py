@@ -86,9 +86,9 @@ def small() -> None:
     print(f"\n{ranked}")
 
 
-def longer() -> None:
-    """The public curves' protocol on runs that were made after everything had been chosen."""
-    folder = ROOT / "tests" / "data" / "forecast-longer"
+def longer(what: str) -> None:
+    """The public curves' protocol on the project's own longer runs."""
+    folder = ROOT / "tests" / "data" / what
     logs = [folder / f"{name}_0.csv" for name in curves.LONGER_TRAINED]
     runs = {
         path.stem[:-2]: cd.read_run(path, loss="val_loss")
@@ -97,7 +97,7 @@ def longer() -> None:
     }
     laws = {name: forecast.fit(logs, name, loss="val_loss") for name in forecast.LAWS}
     auto = forecast.fit(logs, loss="val_loss")
-    print(f"\nLonger runs, mean of {len(runs)} held-out ones; {auto.reason}\n{auto.verdict}\n")
+    print(f"\n{what}, mean of {len(runs)} held-out ones; {auto.reason}\n{auto.verdict}\n")
     print("| | R2 | MAE | RMSE | PredE | WorstE |\n|---|---|---|---|---|---|")
     for name, law in {**laws, f"auto ({auto.law.name})": auto}.items():
         found = {}
@@ -157,5 +157,6 @@ if __name__ == "__main__":
     else:
         accuracy()
     small()
-    longer()
+    longer("forecast-longer")
+    longer("forecast-mlp")
     times()
