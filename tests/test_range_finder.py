@@ -705,6 +705,7 @@ def test_the_picture(tmp_path):
     assert any(label.startswith("suggestion") for label in labels)
     assert {text.get_text() for text in ax.texts} == set(found.rules)
     result([3.0] * 200).plot(tmp_path / "none.svg")
+    result(shaped(), []).plot()  # a repeat whose first loss was not finite
     assert {path.name for path in tmp_path.iterdir()} == {"none.svg", "range.png"}
 
 

@@ -75,12 +75,13 @@ def draw(found: RangeResult, ax: Axes | None = None) -> Axes:
 
 def _limits(found: RangeResult) -> tuple[float, float, float]:
     """The least loss, and the ends of the axis: a diverging loss leaves the picture at its top."""
-    smooth = [curve.smooth for curve in found.curves if len(curve)]
-    if not smooth:
+    curves = [curve for curve in found.curves if len(curve)]
+    if not curves:
         return 0.0, 0.0, 1.0
-    low = min(float(one.min()) for one in smooth)
-    high = max(float(one[: int(one.argmin()) + 1].max()) for one in smooth)
-    raw = np.concatenate([curve.losses[: int(curve.smooth.argmin()) + 1] for curve in found.curves])
+    low = min(float(curve.smooth.min()) for curve in curves)
+    falls = [slice(int(curve.smooth.argmin()) + 1) for curve in curves]
+    high = max(float(c.smooth[fall].max()) for c, fall in zip(curves, falls, strict=True))
+    raw = np.concatenate([c.losses[fall] for c, fall in zip(curves, falls, strict=True)])
     low, high = min(low, float(raw.min())), max(high, float(np.quantile(raw, 0.99)))
     room = (high - low) or abs(high) or 1.0
     below = ROW * (len(found.rules) + 0.5)
