@@ -645,7 +645,10 @@ def test_a_clean_curve_gives_no_warning():
         (result([3.0] * 200, stopped="end"), "no descent"),
         (result(np.linspace(3, 4, 200)), "no descent"),
         (result(shaped(), [3.0] * 200), "only in 1 of 2 repeats"),
-        (result(shaped(best=1.0)[:190], stopped="end"), "no divergence"),
+        (result(shaped(best=1.0)[:190], stopped="end"), "upper end of the bracket may be too low"),
+        (result([3.0] * 200, stopped="end"), "no divergence: the sweeps reached their end at 10; "),
+        (result([], stopped="not finite"), "not finite: in 1 of 1 repeat the loss is NaN or"),
+        (result([3.0] * 3, stopped="not finite"), "from update 4 of 200 on"),
         (result(shaped(best=1e-4), shaped(best=0.1)), "too noisy to say: over the repeats"),
         (result(3 - np.linspace(0, 2, 30)), "too short"),
         (result(np.r_[np.geomspace(3, 0.1, 60), np.full(20, 20.0)]), "falls from the beginning"),
@@ -655,6 +658,14 @@ def test_doubts(found, warning):
     """What stands against trusting a result is said, with what to do about it."""
     assert any(warning in text for text in found.warnings), found.warnings
     assert warning in str(found)
+
+
+def test_a_loss_that_is_never_finite_is_told_as_such():
+    """Nothing is said of noise or descent where there is no loss to look at."""
+    with pytest.warns(RangeTestWarning, match="not finite") as told:
+        found = RangeTest(lambda rate: math.nan).run(seeds=1)
+    assert len(told) == len(found.warnings) == 1
+    assert "no descent" not in str(found)
 
 
 def test_no_curve_no_bracket():

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from cadence.range_finder._curve import END, Curve
+from cadence.range_finder._curve import END, NOT_FINITE, Curve
 from cadence.range_finder._rules import OTHERS, RULES, read_all
 
 if TYPE_CHECKING:
@@ -236,6 +236,15 @@ MORE = "raise accumulate, steps or seeds"
 def _doubts(found: RangeResult) -> Iterator[str]:
     """What stands against trusting a result, worst first."""
     curves, fallen, bracket = found.curves, found._fallen, found.bracket
+    early = [c for c in curves if c.stopped == NOT_FINITE and len(c) < c.planned // 10]
+    if early:
+        yield (
+            f"not finite: in {len(early)} of {_repeats(curves)} the loss is NaN or infinite from "
+            f"update {min(map(len, early)) + 1} of {early[0].planned} on; look at the data, the "
+            "loss and the precision, or lower start"
+        )
+    if len(early) == len(curves):
+        return
     if not fallen:
         yield (
             "no descent: in no repeat the loss falls by more than its noise; look whether the "
@@ -249,10 +258,8 @@ def _doubts(found: RangeResult) -> Iterator[str]:
             f"noise; {MORE}"
         )
     if all(curve.stopped == END for curve in curves):
-        yield (
-            f"no divergence: the sweeps reached their end at {found.end:g}, so that the upper end "
-            "of the bracket may be too low; raise end"
-        )
+        doubt = ", so that the upper end of the bracket may be too low" if bracket else ""
+        yield f"no divergence: the sweeps reached their end at {found.end:g}{doubt}; raise end"
     if bracket is None:
         return
     if bracket.width > WIDE:
