@@ -463,11 +463,26 @@ def bad(**given):
     return find_lr(**parts | {"loader": pairs()} | given)
 
 
+class OnePass:
+    """What can be read once, though it is no iterator."""
+
+    def __init__(self):
+        self.batches = iter(list(pairs())[:3])
+
+    def __iter__(self):
+        return self.batches
+
+
 BAD = {
     "'loader' must be able to begin again for each repeat (got an iterator, list_iterator); write "
     "list(itertools.islice(batches, 100))": lambda: bad(loader=iter([])),
     "'loader' must have at least one batch (got none)": lambda: bad(loader=[]),
+    "'loader' must be able to begin again wherever it ends (got no more after 3 batches)": lambda: (
+        bad(loader=OnePass())
+    ),
     "'model' must be a torch.nn.Module (got 3)": lambda: bad(model=3),
+    "'forward' must be a function (got 3)": lambda: bad(loss_fn=None, forward=3),
+    "'backward' must be a function (got 3)": lambda: bad(backward=3),
     "'optimizer' must be a torch.optim.Optimizer (got 'adam')": lambda: bad(optimizer="adam"),
     "'loss_fn' must be a function of output and targets": lambda: bad(loss_fn="mse"),
     "'loss_fn' must be None where 'forward' makes the loss": lambda: bad(forward=print),

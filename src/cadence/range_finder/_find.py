@@ -69,7 +69,8 @@ def find_lr(
         accumulate: Batches for each update.
         beta: The weight of the past in the moving average of the losses; by default its memory
             is a decade of rates.
-        divergence: A sweep stops where that average is more than this many times its lowest.
+        divergence: A sweep stops where that average is more than this many times its lowest; it
+            does not where the lowest is not above 0.
         reduce: What the processes of a distributed run make of their losses: their `"mean"`, their
             `"max"`, or that of `"rank0"`.
         autocast: For mixed precision: a dtype such as `torch.bfloat16`, or what makes a context
@@ -105,7 +106,7 @@ def find_lr(
     where = WHERE
     accumulate = _checks.whole(where, "accumulate", accumulate, low=1)
     each = as_seeds(where, seeds)
-    _check_parts(model, optimizer, loss_fn, loader, forward)
+    _check_parts(model, optimizer, loss_fn, loader, forward, backward)
     layers = _layers(optimizer)
     closure = _wants_closure(layers[-1]) if closure is None else closure
     if closure and scaler is not None:
@@ -227,6 +228,7 @@ class _Batches:
     def __init__(self, loader: Iterable[Batch]) -> None:
         self._loader = loader
         self._iterator: Iterator[Batch] | None = None
+        self._given = 0
 
     def begin(self) -> None:
         self.close()
@@ -236,9 +238,17 @@ class _Batches:
         assert self._iterator is not None
         for _ in range(2):
             try:
-                return next(self._iterator)
+                batch = next(self._iterator)
             except StopIteration:
                 self._iterator = iter(self._loader)
+            else:
+                self._given += 1
+                return batch
+        if self._given:
+            raise ArgumentError(
+                f"{WHERE}: 'loader' must be able to begin again wherever it ends (got no more "
+                f"after {self._given} batches); write list(itertools.islice(loader, 100))"
+            )
         raise ArgumentError(f"{WHERE}: 'loader' must have at least one batch (got none)")
 
     def close(self) -> None:
@@ -250,7 +260,12 @@ class _Batches:
 
 
 def _check_parts(
-    model: object, optimizer: object, loss_fn: object, loader: object, forward: object
+    model: object,
+    optimizer: object,
+    loss_fn: object,
+    loader: object,
+    forward: object,
+    backward: object,
 ) -> None:
     parts = {
         "model": (model, torch.nn.Module, "a torch.nn.Module"),
@@ -267,6 +282,11 @@ def _check_parts(
             f"{WHERE}: 'loss_fn' must be a function of output and targets, or None where the model "
             f"returns its loss (got {_checks.given(loss_fn)})"
         )
+    for name, value in (("forward", forward), ("backward", backward)):
+        if value is not None and not callable(value):
+            raise ArgumentTypeError(
+                f"{WHERE}: '{name}' must be a function (got {_checks.given(value)})"
+            )
     if loss_fn is not None and forward is not None:
         raise ArgumentError(f"{WHERE}: 'loss_fn' must be None where 'forward' makes the loss")
     if isinstance(loader, Iterator):
