@@ -27,8 +27,9 @@ class RangeTest:
 
     The rate of update k is `start * (end / start)**(k / (steps - 1))`. A sweep stops where the
     debiased moving average of the losses exceeds `divergence` times the lowest it has been since
-    the first tenth of the sweep, or where a loss is not finite. Use :func:`find_lr` where it
-    serves: this class puts nothing back by itself.
+    the first tenth of the sweep, or where a loss is not finite; where that lowest is not above 0,
+    only the latter stops it. Use :func:`find_lr` where it serves: this class puts nothing back by
+    itself.
 
     Args:
         step_fn: Called with a rate, makes one update at it, and returns the loss before it: a
