@@ -228,6 +228,19 @@ def test_a_forecast_at_logged_rates_is_that_of_the_plan(law):
         law.predict(run, 5000)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1e-4])
+def test_rates_that_cannot_be_meant_give_no_forecast(law, bad):
+    """A rate that is not finite or is negative is told, and not forecast as `usable`."""
+    rates = rates_of(WSD).tolist()
+    assert law.at_rates(rates).final == law.predict(WSD, TOTAL).final
+    with pytest.raises(ArgumentError, match="'rates' must be finite and >= 0"):
+        law.at_rates([*rates, bad])
+    with pytest.raises(ArgumentError, match="'rates' must not all be 0"):
+        law.at_rates(np.zeros(100))
+    with pytest.raises(ArgumentError, match="'rates' must be one number for each step"):
+        law.at_rates([])
+
+
 @needs_curves
 @pytest.mark.slow
 @pytest.mark.parametrize("size", curves.SIZES)

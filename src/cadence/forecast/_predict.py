@@ -24,7 +24,7 @@ from cadence.forecast._verdict import (
     floor_of,
     undetermined,
 )
-from cadence.forecast._walk import Walk, warmup_end
+from cadence.forecast._walk import Walk, as_rates, warmup_end
 from cadence.runs import Run
 from cadence.schedule import Schedule
 
@@ -265,7 +265,6 @@ class Forecaster:
             ForecastError: The verdict refuses it.
             ArgumentError: The plan cannot be resolved to these steps, or its rates are not >= 0.
         """
-        points = _checks.whole("predict", "points", points, low=2)
         if isinstance(plan, Schedule):
             total = _checks.whole(
                 "predict", "total_steps", self.total_steps if total_steps is None else total_steps,
@@ -286,9 +285,11 @@ class Forecaster:
         return self.at_rates(rates, label, force=force, points=points)
 
     def at_rates(
-        self, rates: np.ndarray, label: str = "rates", *, force: bool = False, points: int = 400
+        self, rates: Any, label: str = "rates", *, force: bool = False, points: int = 400
     ) -> Forecast:
         """The loss at the rates of every step from 0; the rest as :meth:`predict`."""
+        points = _checks.whole("predict", "points", points, low=2)
+        rates = as_rates("at_rates", rates)
         last = len(rates) - 1
         begin = min(warmup_end(rates), last)
         steps = np.unique(np.linspace(max(begin, last // 100), last, points).round().astype(int))
