@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -230,13 +231,15 @@ def seeds_of(flag: str, text: str) -> int | list[int]:
 
 
 def check_picture(path: Path | None) -> None:
-    """Refuse a picture of an unknown kind, before anything is computed for it."""
+    """Refuse a picture of an unknown kind or place, before anything is computed for it."""
     if path is None:
         return
     from cadence.plot import FORMATS
 
     if path.suffix.lower() not in FORMATS:
         raise ArgumentError(f"-o must end in .png, .svg or .pdf (got {str(path)!r})")
+    if not path.parent.is_dir():
+        fail(f"cannot write {str(path)!r}: {os.strerror(errno.ENOENT)}")
 
 
 @contextmanager
