@@ -763,6 +763,12 @@ def named():
 
 def wrong():
     return model
+
+def misspelt():
+    return named() | {"loss_func": None}
+
+def partly():
+    return {"model": model, "loss_fn": None}
 """
 
 
@@ -797,8 +803,11 @@ def test_the_command(command, tmp_path):
         ("nowhere_to_be_found:f", "MODULE must be one that can be imported"),
         ("nowhere.py:f", "MODULE must be a file that is there (got 'nowhere.py')"),
         ("training_of_a_test:part", "must have a function 'part' (it has none); did you mean"),
+        ("training_of_a_test:misspelt", "must return arguments of find_lr (got 'loss_func'); did"),
+        ("training_of_a_test:partly", "must return optimizer and loader as well"),
         ("training_of_a_test:wrong", "must return model, optimizer, loss_fn and loader, or a dict"),
         ("training_of_a_test:parts -o x.jpg", "-o must end in .png, .svg or .pdf (got 'x.jpg')"),
+        ("training_of_a_test:wrong -o absent/x.png", "cannot write 'absent/x.png': No such file"),
         ("training_of_a_test:parts --steps 3", "RangeTest: 'steps' must be >= 40 (got 3)"),
     ],
 )

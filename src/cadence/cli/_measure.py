@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -64,7 +65,7 @@ def find_lr(
         "seeds": seeds,
         "accumulate": accumulate,
     }
-    parts = _parts(target)
+    parts = _parts(target, list(inspect.signature(find).parameters))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RangeTestWarning)  # they are part of what is printed
         given = {name: value for name, value in options.items() if value is not None}
@@ -80,7 +81,7 @@ def find_lr(
         print(f"\nwrote {output}")
 
 
-def _parts(target: str) -> dict[str, Any]:
+def _parts(target: str, names: Sequence[str]) -> dict[str, Any]:
     """What the user's function returns, by the names of `find_lr`."""
     module, _, name = target.rpartition(":")
     if not (module and name):
@@ -90,7 +91,16 @@ def _parts(target: str) -> dict[str, Any]:
     unknown = f"MODULE must be one that can be imported (got {module!r})"
     parts: Any = function_of(module, name, "MODULE", unknown=unknown, seen=" (it has none)")()
     if isinstance(parts, Mapping):
-        return {"loss_fn": None, **parts}
+        parts = {"loss_fn": None, **parts}
+        for key in parts:
+            if key not in names:
+                close = _checks.suggest(key, names)
+                raise ArgumentError(
+                    f"{target} must return arguments of find_lr (got {key!r}){close}"
+                )
+        if absent := [key for key in PARTS if key not in parts]:
+            raise ArgumentError(f"{target} must return {' and '.join(absent)} as well")
+        return parts
     if not (isinstance(parts, tuple) and len(parts) == len(PARTS)):
         raise ArgumentError(
             f"{target} must return model, optimizer, loss_fn and loader, or a dict of them (got "
