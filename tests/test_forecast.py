@@ -204,6 +204,23 @@ def test_a_log_without_rates_is_told(tmp_path):
         fit(path)
 
 
+def test_a_run_to_predict_is_read_as_the_fitted_ones_were(tmp_path, law):
+    """The keys and the warm-up that `fit` was told of hold for `predict` too."""
+    paths = [write(tmp_path / f"{i}.csv", run) for i, run in enumerate(law.logs)]
+    for path in paths:
+        path.write_text(path.read_text().replace("step,lr,loss", "step,eta,train/ce"))
+    found = fit(paths, law="momentum", loss="train/ce", rate="eta", warmup=300)
+    for run in (paths[0], cd.read_run(paths[0])):
+        told = found.predict(run)
+        rates = rates_of(CONSTANT)[: told.total_steps]
+        assert told.final == pytest.approx(found.at_rates(rates).final, rel=1e-5)
+        assert told.steps[0] == 300
+    other = write(tmp_path / "other.csv", law.logs[0])
+    assert found.predict(other).final == pytest.approx(told.final, rel=1e-5)
+    with pytest.raises(ArgumentError, match="predict: a run must be one of cadence"):
+        found.predict(3)
+
+
 # Bands.
 
 

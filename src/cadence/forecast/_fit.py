@@ -9,7 +9,7 @@ import numpy as np
 
 from cadence import _checks
 from cadence.forecast._laws import LAWS, Momentum
-from cadence.forecast._logged import Logged, all_logged
+from cadence.forecast._logged import Logged, Names, all_logged
 from cadence.forecast._predict import Forecaster, LeftOut, left_out
 from cadence.forecast._solve import solve
 
@@ -60,7 +60,7 @@ def fit(
     (2.0, 0.5)
     """
     _checks.choice("fit", "law", law, ["auto", *LAWS])
-    logs = all_logged(runs, loss=loss, rate=rate, warmup=warmup)
+    logs = all_logged(runs, names := Names(loss, rate, warmup))
     groups = _grouped(logs)
     errors: dict[str, tuple[LeftOut, ...]] = {}
     if law == "auto":
@@ -76,7 +76,7 @@ def fit(
     else:
         chosen = Momentum
         reason = "cannot be judged, since no schedule can be left out; it has the fewest parameters"
-    return Forecaster(logs, groups, solve(chosen, logs), reason, errors)
+    return Forecaster(logs, groups, solve(chosen, logs), reason, errors, names)
 
 
 def _grouped(logs: Sequence[Logged]) -> list[list[Logged]]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from cadence.errors import ArgumentError, ArgumentTypeError, LogError
 from cadence.forecast._walk import as_rates, warmup_end
 from cadence.runs import Run, read_run
 
-__all__ = ["Logged", "all_logged", "logged"]
+__all__ = ["Logged", "Names", "all_logged", "logged", "one_logged"]
 
 POINTS = 250
 """A fit looks at about this many points of a run; of more, medians of neighbours are taken."""
@@ -29,6 +29,14 @@ BEGINNING = 0.1
 
 GENERIC = {"metrics", "trainer_state", "log", "logs", "history"}
 """Names of files that tell nothing of the run; its directory does."""
+
+
+class Names(NamedTuple):
+    """How logs are to be read: the keys of loss and rate, and the warm-up that they leave out."""
+
+    loss: str | None = None
+    rate: str | None = None
+    warmup: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,42 +240,39 @@ def _stairs(steps: np.ndarray, values: np.ndarray, losses: int) -> int:
     return int(np.median(apart)) if even else 0
 
 
-def all_logged(
-    runs: Any, *, loss: str | None = None, rate: str | None = None, warmup: int | None = None
-) -> list[Logged]:
+def all_logged(runs: Any, names: Names) -> list[Logged]:
     """Runs of any form as :class:`Logged`: read runs, paths, or what :func:`logged` made."""
     if isinstance(runs, (Run, Logged, str, os.PathLike)):
         runs = [runs]
     if isinstance(runs, Mapping):
-        return [
-            replace(one_logged(run, loss, rate, warmup), label=str(k)) for k, run in runs.items()
-        ]
+        return [replace(one_logged(run, names), label=str(k)) for k, run in runs.items()]
     if not isinstance(runs, Iterable):
         raise ArgumentTypeError(
             f"fit: 'runs' must be runs of cadence.read_run, paths of logs, or what "
             f"cadence.forecast.logged makes (got {_checks.given(runs)})"
         )
-    found = [one_logged(one, loss, rate, warmup) for run in runs for one in _of_a_comparison(run)]
+    found = [one_logged(one, names) for run in runs for one in _of_a_comparison(run)]
     if not found:
         raise ArgumentError("fit: 'runs' must hold at least one run (got none)")
     return found
 
 
-def one_logged(run: Any, loss: str | None, rate: str | None, warmup: int | None) -> Logged:
+def one_logged(run: Any, names: Names, where: str = "fit") -> Logged:
     if isinstance(run, Logged):
         return run
     if isinstance(run, (str, os.PathLike)):
-        run = read_run(run, loss=loss)
+        run = read_run(run, loss=names.loss)
     if not isinstance(run, Run):
         raise ArgumentTypeError(
-            f"fit: a run must be one of cadence.read_run, the path of a log, or what "
+            f"{where}: a run must be one of cadence.read_run, the path of a log, or what "
             f"cadence.forecast.logged makes (got {_checks.given(run)})"
         )
-    key = loss or run.loss_key
+    key = names.loss or run.loss_key
     if key is None:
         _ = run.loss  # raises, and says what the log has
     assert key is not None
-    return _made(f"fit: {run.path}", _name(run.path), run[key], _rate_of(run, rate), warmup)
+    rates = _rate_of(run, names.rate, where)
+    return _made(f"{where}: {run.path}", _name(run.path), run[key], rates, names.warmup)
 
 
 def _of_a_comparison(run: Any) -> list[Any]:
@@ -283,13 +288,13 @@ def _name(path: Path) -> str:
     return path.parent.name if path.stem.casefold() in GENERIC and path.parent.name else path.stem
 
 
-def _rate_of(run: Run, key: str | None) -> tuple[np.ndarray, np.ndarray]:
+def _rate_of(run: Run, key: str | None, where: str) -> tuple[np.ndarray, np.ndarray]:
     """The series of the rate; of several groups', any, if they differ by a factor alone."""
     if key is not None:
         return run[key]
     if not run.rates:
         raise LogError(
-            f"fit: the log must hold the learning rate ({run.path} has none under a name like "
+            f"{where}: the log must hold the learning rate ({run.path} has none under a name like "
             "'lr'); write rate=..., or give arrays to cadence.forecast.logged"
         )
     (first, chosen), *others = run.rates.items()
@@ -299,7 +304,7 @@ def _rate_of(run: Run, key: str | None) -> tuple[np.ndarray, np.ndarray]:
             series.values * chosen.values.max(), chosen.values * series.values.max(), rtol=1e-3
         ):
             raise LogError(
-                f"fit: the groups of {run.path} have rates of other shapes ({first} and {name}); "
-                f"write rate={first!r}"
+                f"{where}: the groups of {run.path} have rates of other shapes ({first} and "
+                f"{name}); write rate={first!r}"
             )
     return chosen

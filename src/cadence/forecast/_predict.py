@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from cadence import _checks
 from cadence.errors import ArgumentError, ForecastError
 from cadence.forecast._choose import Proposal, Ranking, named_plans, proposal, ranking
 from cadence.forecast._laws import LAWS, Law
-from cadence.forecast._logged import FEWEST, Logged, one_logged
+from cadence.forecast._logged import FEWEST, Logged, Names, one_logged
 from cadence.forecast._solve import Solution, solve
 from cadence.forecast._verdict import (
     FLOOR,
@@ -25,7 +26,7 @@ from cadence.forecast._verdict import (
     undetermined,
 )
 from cadence.forecast._walk import Walk, as_rates, warmup_end
-from cadence.runs import Run
+from cadence.runs import Run, read_run
 from cadence.schedule import Schedule
 
 __all__ = ["Forecast", "Forecaster", "LeftOut", "left_out", "tail"]
@@ -168,6 +169,7 @@ class Forecaster:
     solution: Solution
     reason: str
     _left_out: dict[str, tuple[LeftOut, ...]] = field(default_factory=dict, repr=False)
+    _names: Names = field(default=Names(), repr=False)
 
     @property
     def law(self) -> Law:
@@ -255,7 +257,8 @@ class Forecaster:
         """The loss of a run under a plan, or at the rates of a logged run.
 
         Args:
-            plan: A plan, a logged run, or the path of a log.
+            plan: A plan, a logged run, or the path of a log, which is read as the fitted ones were:
+                by the same keys, where it has them, and with the same warm-up.
             total_steps: Steps of the run; by default those of the longest fitted run.
             peak: The rate that the plan's level 1 stands for; by default the fitted runs' peak.
             force: Give the forecast even if the verdict refuses it.
@@ -280,9 +283,19 @@ class Forecaster:
                     "predict: a logged run has its own length and rates; leave out 'total_steps' "
                     "and 'peak'"
                 )
-            log = one_logged(plan, None, None, None)
+            log = self._logged(plan)
             label, rates = log.label, log.rates[: log.last + 1]
         return self.at_rates(rates, label, force=force, points=points)
+
+    def _logged(self, run: Any) -> Logged:
+        """A run as the fitted ones were read; its losses do not matter, so others will do."""
+        names = self._names
+        if isinstance(run, (str, os.PathLike)):
+            run = read_run(run)
+        if isinstance(run, Run):
+            loss, rate = (key if key in run.series else None for key in (names.loss, names.rate))
+            names = names._replace(loss=loss, rate=rate)
+        return one_logged(run, names, "predict")
 
     def at_rates(
         self, rates: Any, label: str = "rates", *, force: bool = False, points: int = 400
