@@ -93,7 +93,10 @@ class Law(ABC):
         return self.of(self._walk(rates, steps))
 
     def gradient(self, rates: Any, steps: Any) -> np.ndarray:
-        """The derivatives of the loss by the parameters: one row a step, one column a parameter."""
+        """The derivatives of the loss by the parameters that a fit moves.
+
+        One row a step, one column a parameter; the momentum law's `decay` has none.
+        """
         return self.derivatives(self._walk(rates, steps))
 
     def _walk(self, rates: Any, steps: Any) -> Walk:
