@@ -442,6 +442,19 @@ def test_a_small_member_of_a_family_is_proposed(law):
         law.optimize(TOTAL, "sgd")
 
 
+def test_a_proposal_that_gains_nothing_does_not_call_itself_better(law, paths):
+    """What is predicted to be worse is told so, without a gain and its correction."""
+    found = law.optimize(TOTAL, "cosine", against=WSD)
+    assert found.gain < 0
+    assert f"{-found.gain:.4f} worse than Warmup" in repr(found)
+    assert f"{law.optimize(TOTAL).gain:.4f} better than Warmup" in repr(law.optimize(TOTAL))
+    words = [*paths, "--warmup", "300", "--law", "momentum", "--total-steps", "6000"]
+    done = run_cli(*words, "--optimize", "linear").output
+    assert " higher than Warmup(300) >> Cosine" in done
+    assert "as large as they were measured" not in done
+    assert "as large as they were measured" in run_cli(*words, "--optimize", "wsd").output
+
+
 @pytest.mark.slow
 def test_a_free_schedule_is_given_when_asked_for(law):
     """It is a line through 17 points that never rises, and predicted to be about as good."""

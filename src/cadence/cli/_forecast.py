@@ -117,10 +117,12 @@ def _print(fitted: Any, ranked: Any, proposed: Any) -> None:
         print(f"\nproposed: {proposed.plan!r}")
         least, most = proposed.gains
         print(
-            f"predicted {proposed.forecast.final:.4f}, {proposed.gain:.4f} lower than "
-            f"{proposed.against.label} ({least:.4f} to {most:.4f} by law): {word}"
+            f"predicted {proposed.forecast.final:.4f}, {abs(proposed.gain):.4f} "
+            f"{'lower' if proposed.gain > 0 else 'higher'} than {proposed.against.label} "
+            f"(gain by law: {least:+.4f} to {most:+.4f}): {word}"
         )
-        print("Such gains were predicted 1.3 to 3.3 times as large as they were measured.")
+        if proposed.gain > 0:
+            print("Such gains were predicted 1.3 to 3.3 times as large as they were measured.")
         findings.update(dict.fromkeys(proposed.forecast.verdict.findings))
     if findings:
         colors = {"warn": "yellow", "refuse": "red"}

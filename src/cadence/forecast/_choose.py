@@ -144,8 +144,9 @@ class Proposal:
 
     def __repr__(self) -> str:
         word = "resolved" if self.resolved else "not resolved"
+        gain = f"{abs(self.gain):.4f} {'better' if self.gain > 0 else 'worse'}"
         return (
-            f"Proposal({self.plan!r}: {self.forecast.final:.4f}, {self.gain:+.4f} better than "
+            f"Proposal({self.plan!r}: {self.forecast.final:.4f}, {gain} than "
             f"{self.against.label}, {word})"
         )
 
