@@ -98,6 +98,9 @@ def test_going_on_with_a_longer_cooldown_is_as_good_as_beginning_anew():
         (lambda: cd.convex_bound(cd.Constant(0.0), 10), "must be >= 0 and not all 0"),
         (lambda: cd.convex_bound(WSD, 10, distance=0), "'distance' must be > 0"),
         (lambda: cd.convex_bound(WSD, 10, gradients=[1.0] * 9), "'gradients' must be one number"),
+        (lambda: cd.convex_bound("cosine", 10), "convex_bound: 'plan' must be a schedule .*parse"),
+        (lambda: transfer(1.0, "cosine", 10), "transfer: 'plan' must be a schedule"),
+        (lambda: transfer(1.0, WSD, 10, to="cosine"), "transfer: 'to' must be a schedule"),
         (lambda: transfer(0.0, WSD, 10), "'rate' must be > 0"),
         (lambda: transfer(1.0, WSD, 10, continuing=True), "'to_steps' must be > 'total_steps'"),
         (

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from cadence import _checks
-from cadence.errors import ArgumentError
+from cadence.errors import ArgumentError, ArgumentTypeError
 from cadence.horizon import Horizon
 from cadence.schedule import Schedule
 
-__all__ = ["ConvexBound", "convex_bound"]
+__all__ = ["ConvexBound", "check_schedule", "convex_bound"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +93,7 @@ def convex_bound(
     Agreement Between Convex Optimization Theory and Learning-Rate Scheduling (ICML 2025).
     """
     where = "convex_bound"
+    check_schedule(where, "plan", plan)
     horizon = Horizon.of(total_steps)
     total = _checks.whole(where, "total_steps", horizon.total_steps, low=1)
     distance = _checks.number(where, "distance", distance, above=0)
@@ -111,6 +112,15 @@ def convex_bound(
     return ConvexBound(
         plan, total, math.sqrt(far / near), 2.0 * math.sqrt(far * near), shape, squares, distance
     )
+
+
+def check_schedule(where: str, name: str, value: object) -> None:
+    """Refuse what is no plan, such as the text of one."""
+    if not isinstance(value, Schedule):
+        raise ArgumentTypeError(
+            f"{where}: '{name}' must be a schedule (got {_checks.given(value)}); write "
+            "cadence.parse(text) for a text"
+        )
 
 
 def _terms(shape: np.ndarray, squares: np.ndarray, distance: float) -> tuple[float, float]:

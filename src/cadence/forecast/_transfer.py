@@ -13,7 +13,7 @@ import numpy as np
 
 from cadence import _checks
 from cadence.errors import ArgumentError
-from cadence.forecast._bound import _terms, convex_bound
+from cadence.forecast._bound import _terms, check_schedule, convex_bound
 from cadence.horizon import Horizon
 from cadence.schedule import Schedule
 
@@ -109,6 +109,9 @@ def transfer(
     """
     where = "transfer"
     rate = _checks.number(where, "rate", rate, above=0)
+    check_schedule(where, "plan", plan)
+    if to is not None:
+        check_schedule(where, "to", to)
     total = _checks.whole(where, "total_steps", Horizon.of(total_steps).total_steps, low=2)
     longer = _checks.whole(where, "to_steps", total if to_steps is None else to_steps, low=2)
     if continuing:
