@@ -451,6 +451,7 @@ def test_a_proposal_that_gains_nothing_does_not_call_itself_better(law, paths):
     words = [*paths, "--warmup", "300", "--law", "momentum", "--total-steps", "6000"]
     done = run_cli(*words, "--optimize", "linear").output
     assert " higher than Warmup(300) >> Cosine" in done
+    assert " after 6,000 steps, " in done
     assert "as large as they were measured" not in done
     assert "as large as they were measured" in run_cli(*words, "--optimize", "wsd").output
 
@@ -532,7 +533,7 @@ def test_the_command_tells_a_table_a_picture_and_json(paths, tmp_path):
     done = run_cli(*words, "-o", str(picture))
     assert done.exit_code == 0, done.output
     assert picture.read_bytes().startswith(b"\x89PNG")
-    for part in ("momentum law: L0", "place", "Linear", f"wrote {picture}"):
+    for part in ("momentum law: L0", "after 6,000 steps:", "place", "Linear", f"wrote {picture}"):
         assert part in done.output.replace("\n", "") or part in done.output
     told = json.loads(run_cli(*words, "--optimize", "linear", "--json").output)
     assert [plan["place"] for plan in told["ranking"]["plans"]] == [1, 2]

@@ -108,7 +108,7 @@ def _print(fitted: Any, ranked: Any, proposed: Any) -> None:
             numbers = (f"{value:.4f}" for value in (one.final, one.low[-1], one.high[-1]))
             table.add_row(str(place), *numbers, Text(one.label))
             findings.update(dict.fromkeys(one.verdict.findings))
-        print()
+        print(f"\nafter {ranked.forecasts[0].total_steps:,} steps:")
         console().print(table)
         if (count := len(ranked.ties)) > 1:
             print(f"\nThe first {count} are not resolved: they differ by less than the band.")
@@ -117,7 +117,8 @@ def _print(fitted: Any, ranked: Any, proposed: Any) -> None:
         print(f"\nproposed: {proposed.plan!r}")
         least, most = proposed.gains
         print(
-            f"predicted {proposed.forecast.final:.4f}, {abs(proposed.gain):.4f} "
+            f"predicted {proposed.forecast.final:.4f} after {proposed.forecast.total_steps:,} "
+            f"steps, {abs(proposed.gain):.4f} "
             f"{'lower' if proposed.gain > 0 else 'higher'} than {proposed.against.label} "
             f"(gain by law: {least:+.4f} to {most:+.4f}): {word}"
         )
