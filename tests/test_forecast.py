@@ -312,6 +312,12 @@ def endless(plan):
     return logged(run.steps, 3.0 - 0.6 * np.log1p(np.cumsum(run.rates)[run.steps]), run.rates)
 
 
+def diverged():
+    """A run whose losses are no numbers from two thirds on."""
+    run = made(DROP)
+    return logged(run.steps, np.where(run.steps > 4000, np.nan, run.losses), run.rates)
+
+
 VERDICTS = {
     "only-constant": ("refuse", lambda: [made(CONSTANT)]),
     "only-smooth": ("refuse", lambda: [made(COSINE), made(COSINE, total=5500)]),
@@ -327,6 +333,7 @@ VERDICTS = {
     "one-schedule": ("warn", lambda: [made(DROP)]),
     "at-bound": ("warn", lambda: [endless(DROP), endless(CONSTANT)]),
     "hold-out": ("warn", lambda: [wandering(), made(DROP)]),
+    "cut-off": ("warn", lambda: [made(CONSTANT), diverged()]),
 }  # fmt: skip
 REWARMED = RAMP >> cd.Hold(2000) >> cd.Constant(0.2, steps=2000) >> cd.Constant(1.0)
 HALF_DROP = RAMP >> cd.Hold(1000) >> cd.Constant(0.1)
@@ -378,11 +385,12 @@ def test_few_points_are_refused_in_the_end():
         (WSD, TOTAL, 3e-3, "other-peak", "refuse"),
         (WSD, 4 * TOTAL, None, "far", "warn"),
         (WSD, 11 * TOTAL, None, "far", "refuse"),
+        (RAMP >> cd.Hold(), 500, None, "short", "refuse"),
         (REWARMED, TOTAL, None, "warmed-again", "warn"),
     ],
 )
 def test_what_speaks_against_a_plan_is_told(law, plan, total, peak, code, severity):
-    """Another peak, a far horizon and a second warm-up are warned of, and far off refused."""
+    """Another peak, a far or a near horizon, and a second warm-up; far off they are refused."""
     found = law.predict(plan, total, peak, force=True)
     assert (code, severity) in [finding[:2] for finding in found.verdict.findings]
     assert code not in law.predict(WSD, TOTAL).verdict.codes

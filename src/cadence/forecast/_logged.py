@@ -51,6 +51,7 @@ class Logged:
         points: How many losses were logged there.
         begin: The first step at which anything was logged.
         stairs: Steps between the logged changes of a rate that moves once an epoch; 0 otherwise.
+        end: The last step of the log, where its losses stop long before that; 0 otherwise.
     """
 
     label: str
@@ -60,6 +61,7 @@ class Logged:
     points: int
     begin: int = 0
     stairs: int = 0
+    end: int = 0
 
     @property
     def peak(self) -> float:
@@ -185,7 +187,12 @@ def _made(
         )
     stairs = _stairs(rate[0], rate[1], len(steps))
     thinned = _thinned(steps[after], losses[after])
-    return Logged(label, *thinned, rates, points, begin, stairs)
+    end = int(max(loss[0][-1], rate[0][-1]))
+    # A loss that is logged now and then ends a little before the rates do.
+    usual = 2 * max(np.diff(steps).max(), 0.02 * end)
+    return Logged(
+        label, *thinned, rates, points, begin, stairs, end if end > steps[-1] + usual else 0
+    )
 
 
 def _every_step(

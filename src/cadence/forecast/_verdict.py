@@ -181,6 +181,15 @@ def _run(log: Logged) -> list[Finding]:
                 "once an epoch and moved in between, the sums are wrong",
             )
         )
+    if log.end:
+        found.append(
+            Finding(
+                "cut-off",
+                "warn",
+                f"{log.label} goes on to step {log.end:,}, but its losses end at {log.last:,}: "
+                "what comes after is not finite, or was not logged",
+            )
+        )
     after = log.rates[log.warmup : log.last + 1]
     lowest = np.minimum.accumulate(after)
     if np.any(after > lowest + 0.05 * log.peak):
@@ -236,7 +245,16 @@ def about_target(logs: Sequence[Logged], rates: np.ndarray, last: int, label: st
                 "peak rate, so their errors grow with the distance",
             )
         )
-    longest = max(log.last for log in logs)
+    first, longest = min(int(log.steps[0]) for log in logs), max(log.last for log in logs)
+    if last < first:
+        found.append(
+            Finding(
+                "short",
+                "refuse",
+                f"{label} ends at step {last:,}, and the runs were fitted from step {first:,} on; "
+                "the laws do not hold for the beginning of a run",
+            )
+        )
     if last > 1.02 * FAR * longest:
         found.append(
             Finding(
