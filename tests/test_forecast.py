@@ -495,6 +495,22 @@ def test_small_runs_get_the_band_that_they_need(small):
         assert told.low[-1] <= run.loss[-1] <= told.high[-1]
 
 
+@pytest.mark.parametrize("what", ["forecast-longer", "forecast-mlp"])
+def test_longer_runs_of_small_nets_end_within_their_bands(what):
+    """The public curves' protocol on two nets of the project's own: six ends each."""
+    folder = SMALL.with_name(what)
+    trained = [folder / f"{name}_0.csv" for name in curves.LONGER_TRAINED]
+    found = fit(trained, loss="val_loss")
+    assert "small-runs" in found.verdict.codes
+    others = [path for path in sorted(folder.glob("*.csv")) if path not in trained]
+    assert len(others) == 6
+    for path in others:
+        run = cd.read_run(path, loss="val_loss")
+        told = found.predict(run)
+        assert 0.04 <= told.width <= 0.06
+        assert told.low[-1] <= run.loss[-1] <= told.high[-1]
+
+
 def test_small_runs_rank_nothing_within_the_band(small):
     """Plans whose predictions differ by less than the band tie."""
     plans = [cd.Warmup(60) >> cd.Hold() >> cd.Linear(f"{n}%", end=0) for n in (10, 20, 30)]
