@@ -204,6 +204,19 @@ def test_runs_that_crash_or_diverge_are_told(tmp_path):
     assert math.isnan(wild.metrics["loss"][3])
 
 
+def test_a_run_that_exits_is_one_crash(tmp_path):
+    """`sys.exit()` in the function ends its run, and neither the others nor the caller."""
+
+    def train(run):
+        if run.seed == 1:
+            sys.exit("no such data")
+        return 1.0
+
+    result = compare(train, {"a": "Linear()"}, folder=tmp_path)
+    assert [trial.status for trial in result.trials] == ["finished", "crashed"]
+    assert result.trials[1].error.endswith("SystemExit: no such data\n")
+
+
 def test_what_is_more_than_all_has_the_other_sign(tmp_path):
     """Where more is better, a run that diverged has the score -inf."""
     result = compare(failing, {"wild": "Linear()"}, mode="max", folder=tmp_path)

@@ -459,7 +459,7 @@ def _carry_out(
         begun = time.monotonic()
         returned = train(run)
         outcome = run._outcome(returned, time.monotonic() - begun)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit() is of this run, not of all the others
         if isinstance(error, OSError) and error.errno in FULL:
             raise
         outcome = Outcome(
@@ -499,7 +499,7 @@ def died(job: Job, told: str) -> Outcome:
     return Outcome("crashed", error=f"the process of the run died: {' '.join(told.split())}")
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """The traceback, from the user's function on."""
     lines = traceback.TracebackException.from_exception(error)
     own = [frame for frame in lines.stack if frame.filename == __file__]
