@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,21 @@ def test_the_generators_of_this_process_are_left_alone(tmp_path):
     np.random.seed(7)  # noqa: NPY002
     compare(descend, folder=tmp_path, seeds=1)
     assert (torch.rand(1), np.random.rand()) == expected  # noqa: NPY002
+
+
+def test_a_run_may_go_to_another_folder(tmp_path, monkeypatch):
+    """What it writes lies where it should, and the next run begins where the first did."""
+    monkeypatch.chdir(tmp_path)
+
+    def train(run):
+        assert Path.cwd() == tmp_path
+        os.chdir(run.folder)
+        run.log(0, loss=1.0)
+
+    result = compare(train, folder="f")
+    assert [trial.status for trial in result.trials] == ["finished"] * 4
+    assert len(list(tmp_path.glob("f/runs/*/seed-*/result.json"))) == 4
+    assert Path.cwd() == tmp_path
 
 
 def test_the_table_and_the_text_tell_each_trial(undisturbed):

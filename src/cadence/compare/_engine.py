@@ -178,11 +178,11 @@ def compare(
                 total_steps=total_steps,
                 metric=metric,
                 mode=mode,
-                folder=str(place),
+                folder=str(place.absolute()),  # a run may go to another folder
                 tensorboard=_has_tensorboard() if tensorboard is None else tensorboard,
                 timeout=timeout,
                 rungs=_rungs(total_steps) if scheduler and total_steps else (),
-                rivals=str(store.rungs(like)),
+                rivals=str(store.rungs(like).absolute()),
                 rival=store.short(place),
             )
 

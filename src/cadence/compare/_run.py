@@ -9,6 +9,7 @@ import errno
 import faulthandler
 import json
 import math
+import os
 import random
 import shutil
 import time
@@ -411,8 +412,8 @@ def carry_out(
 ) -> Outcome:
     """Run one trial in this process, and write what it has found into its folder.
 
-    An error of the user's function is an outcome. The generators, and the number of torch's
-    threads, are left as they were.
+    An error of the user's function is an outcome. The generators, the number of torch's threads and
+    the present folder are left as they were.
 
     Raises:
         ComparisonError: The folder cannot be written to, or another process holds it.
@@ -446,6 +447,7 @@ def _carry_out(
         shutil.rmtree(folder / EVENTS, ignore_errors=True)
     run = TrialRun(job, plan)
     random_state, threads_before = _random_state(), torch.get_num_threads()
+    here = Path.cwd()
     if threads is not None:
         torch.set_num_threads(threads)
     begun = time.monotonic()
@@ -475,6 +477,7 @@ def _carry_out(
         (folder / HUNG).unlink(missing_ok=True)
         _set_random_state(random_state)
         torch.set_num_threads(threads_before)
+        os.chdir(here)
         try:
             run._close()
         except OSError as error:
