@@ -173,6 +173,15 @@ def test_each_plan_gets_its_own_peak_on_seeds_of_its_own(tmp_path):
     assert "the highest: try higher" in str(result)
 
 
+def test_one_peak_is_not_chosen(tmp_path):
+    """Nothing is trained to choose from one peak: it is that of all plans."""
+    result = compare(descend, peaks=[0.1], folder=tmp_path)
+    assert [(t.role, t.peak, t.seed) for t in result.trials] == [
+        ("verdict", 0.1, seed) for _ in PLANS for seed in (0, 1)
+    ]
+    assert result.peaks() == {}
+
+
 def test_a_peak_scales_all_groups(tmp_path):
     """The highest rate becomes the peak; the ratios of the groups stay."""
     rates = []
@@ -187,7 +196,7 @@ def test_a_peak_scales_all_groups(tmp_path):
         run.log(0, loss=1.0)
 
     compare(train, {"constant": "Constant(1)"}, peaks=[2.0], seeds=1, folder=tmp_path)
-    assert rates == [pytest.approx([2.0, 0.4])] * 3
+    assert rates == [pytest.approx([2.0, 0.4])]
 
 
 # Runs that end badly.
@@ -445,6 +454,7 @@ def test_a_run_that_is_not_finite_does_not_go_on(tmp_path, value, mode):
         ({"seeds": [1, 1]}, ArgumentError, "different seeds"),
         ({"peaks": [0.1, 0.1]}, ArgumentError, "different rates"),
         ({"peaks": [0.0]}, ArgumentError, "'peaks' must be > 0"),
+        ({"peaks": 0.1}, ArgumentTypeError, "'peaks' must be a list of rates"),
         ({"peaks": [0.1], "peak_seeds": [1]}, ArgumentError, "must not be in 'seeds'"),
         ({"mode": "best"}, ArgumentError, "'mode' must be one of"),
         ({"engine": "rays"}, ArgumentError, "did you mean 'ray'"),

@@ -62,7 +62,8 @@ def compare(
     the same call with the same folder goes on: runs that have ended are read, the others are done.
 
     With `peaks`, each plan gets its own: all peaks are tried on `peak_seeds`, the one with the best
-    mean score is taken (of equals the lowest), and the runs of the verdict use it with `seeds`.
+    mean score is taken (of equals the lowest), and the runs of the verdict use it with `seeds`. One
+    peak alone is that of all plans.
 
     Args:
         train: The training: a function that is given a :class:`~cadence.compare.TrialRun` and logs
@@ -131,6 +132,8 @@ def compare(
             plan.resolve(total_steps)
     rates = _peaks(peaks)
     choosing = _seeds("peak_seeds", peak_seeds, CHOOSING, chosen) if rates else ()
+    if len(rates) == 1:
+        choosing = ()  # there is nothing to choose
     _checks.choice(WHERE, "mode", mode, ("min", "max"))
     _checks.choice(WHERE, "engine", engine, ENGINES)
     _checks.choice(WHERE, "scheduler", scheduler, (None, "asha"))
@@ -238,11 +241,12 @@ class Course:
         }
         self._opened: set[str] = set()
         self.total = len(names) * (len(seeds) + len(peaks) * len(choosing))
-        if peaks:
+        if choosing:
             self.waiting += [job for name in names for job in self._choosing[name]]
         else:
+            peak = peaks[0] if peaks else None
             # Seed by seed, so that early on there is something of each plan to look at.
-            self.waiting += [make("verdict", name, None, seed) for seed in seeds for name in names]
+            self.waiting += [make("verdict", name, peak, seed) for seed in seeds for name in names]
             self._opened |= set(names)
 
     def read(self) -> None:
@@ -388,6 +392,11 @@ def _seeds(what: str, given: Any, first: int, taken: Sequence[int]) -> tuple[int
 def _peaks(given: Sequence[float] | None) -> tuple[float, ...]:
     if given is None:
         return ()
+    if isinstance(given, (str, float, int)):
+        raise ArgumentTypeError(
+            f"{WHERE}: 'peaks' must be a list of rates (got {_checks.given(given)}); write "
+            "peaks=[1e-3, 3e-3, 1e-2]"
+        )
     rates = tuple(_checks.number(WHERE, "peaks", peak, above=0) for peak in given)
     if len(set(rates)) < max(1, len(rates)):
         raise ArgumentError(f"{WHERE}: 'peaks' must be different rates (got {list(given)})")
