@@ -1,6 +1,7 @@
 """The report: one page that needs nothing else, and one picture, whatever the runs were like."""
 
 import dataclasses
+import itertools
 import math
 import re
 import shutil
@@ -225,6 +226,20 @@ def test_seeds_and_intervals_are_drawn_where_they_are():
         assert any(np.array_equal(x, pair.differences) for x in drawn)
         if math.isfinite(pair.low):
             assert any(np.array_equal(x, [pair.low, pair.high]) for x in drawn)
+
+
+def test_names_as_long_as_a_plan_leave_the_axes_their_room():
+    """Plans without a name are called by their text: it is written in lines that fit."""
+    names = ["Warmup('5%') >> Hold() >> OneMinusSqrt('20%')", "Warmup('5%') >> Cosine(end=0.01)"]
+    names += ["x" * 300]
+    rows = {name: [2.0, 2.1 + 0.1 * i, 2.3 - 0.07 * i] for i, name in enumerate(names)}
+    figure = differences(comparison(rows).verdict())
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    drawn = [text.get_window_extent() for text in ax.texts]
+    assert ax.get_window_extent().width > 0.9 * figure.bbox.width
+    assert all(box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 for box in drawn)
+    assert not any(a.overlaps(b) for a, b in itertools.pairwise(drawn))
 
 
 @pytest.mark.slow

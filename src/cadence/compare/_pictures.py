@@ -35,6 +35,9 @@ WIDTH = 4.2
 
 WIDE = 6.6
 
+NAME, LETTERS, LINE = 60, 58, 0.32
+"""Letters of a name and of a line, and the room of a further line in units of a pair."""
+
 
 @dataclass(frozen=True, eq=False)
 class Band:
@@ -205,7 +208,7 @@ def differences(verdict: Verdict, ax: Axes | None = None) -> Figure | None:
     ax = ax or _figure([_height(pairs)])[1][0]
     colors = {s.plan: plot.COLORS[i % len(plot.COLORS)] for i, s in enumerate(verdict.standings)}
     ax.axvline(0, color=plot.INK, linewidth=0.8)
-    for y, pair in enumerate(pairs):
+    for (y, text), pair in zip(places := _places(pairs), pairs, strict=True):
         color = colors[pair.better] if pair.resolved else plot.GREY
         # The seeds lie a little below their mean, so that neither hides the other.
         ax.plot(
@@ -220,8 +223,7 @@ def differences(verdict: Verdict, ax: Axes | None = None) -> Figure | None:
         if math.isfinite(pair.low):
             ax.plot([pair.low, pair.high], [y, y], color=color, linewidth=2.0)
         ax.plot([pair.mean], [y], "D" if pair.resolved else "o", color=color, markersize=5)
-        text = f"{_plain(pair.better)} over {_plain(pair.worse)}: {_told(pair)}"
-        ax.annotate(
+        label = ax.annotate(
             text,
             (0, y - 0.22),
             xycoords=("axes fraction", "data"),
@@ -230,8 +232,9 @@ def differences(verdict: Verdict, ax: Axes | None = None) -> Figure | None:
             color=plot.INK,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5},
         )
+        label.set_in_layout(False)  # a long one must not squeeze the axes
     _axes(ax, "")
-    ax.set_ylim(len(pairs) - 0.45, -0.75)
+    ax.set_ylim(places[-1][0] + 0.55, -0.75)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.grid(visible=False, axis="y")
@@ -246,8 +249,21 @@ def _told(pair: Pair) -> str:
     return f"{interval(pair)}{'' if pair.resolved else ', not resolved'}"
 
 
+def _places(pairs: Sequence[Pair]) -> list[tuple[float, str]]:
+    """Where the mean of each pair is drawn, and what is written above it, in lines that fit."""
+    import textwrap
+
+    places, y = [], -1.0
+    for pair in pairs:
+        better, worse = (plot._shortened(name, NAME) for name in (pair.better, pair.worse))
+        lines = textwrap.wrap(f"{better} over {worse}: {_told(pair)}", LETTERS)
+        y += 1 + LINE * (len(lines) - 1)
+        places.append((y, _plain("\n".join(lines))))
+    return places
+
+
 def _height(pairs: Sequence[Pair]) -> float:
-    return 0.55 + 0.42 * len(pairs)
+    return 0.55 + 0.42 * (1 + _places(pairs)[-1][0]) if pairs else 0.0
 
 
 def picture(comparison: Comparison, verdict: Verdict) -> Figure:
@@ -278,7 +294,7 @@ def _legend(ax: Axes, verdict: Verdict) -> int:
     """The plans' names above the axes; tells how many rows they take."""
     from matplotlib.lines import Line2D
 
-    names = [_plain(plot._shortened(s.plan, 60)) for s in verdict.standings]
+    names = [_plain(plot._shortened(s.plan, NAME)) for s in verdict.standings]
     looks = [
         (plot.COLORS[i % len(plot.COLORS)], plot.DASHES[i % len(plot.DASHES)])
         for i in range(len(names))
