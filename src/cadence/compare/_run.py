@@ -11,6 +11,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import time
 import traceback
@@ -499,7 +500,11 @@ def died(job: Job, told: str) -> Outcome:
     if job.timeout is not None and hung:
         error = f"{hung}the run took longer than {job.timeout:g} s and was killed"
         return Outcome("crashed", error=error, seconds=job.timeout)
-    return Outcome("crashed", error=f"the process of the run died: {' '.join(told.split())}")
+    told = " ".join(told.split())
+    # How it died comes first: of a long error a verdict quotes no more than the beginning.
+    code = re.search(r"The exit codes of the workers are \{([^}]+)\}", told)
+    how = f" with {code[1]}" if code else ""
+    return Outcome("crashed", error=f"the process of the run died{how}: {told}")
 
 
 def _told(error: BaseException) -> str:
