@@ -246,6 +246,14 @@ def test_crashes_are_told_with_their_error():
     assert verdict.errors["wsd", 3] == "RuntimeError: out of memory"
 
 
+def test_a_long_error_is_quoted_as_cut_short():
+    """Three dots tell that there is more of it."""
+    trials = [trial("wsd", seed, score) for seed, score in enumerate(WSD[:4])]
+    trials += [trial("wsd", 4, status="crashed", error="ValueError: " + "shapes " * 20)]
+    verdict = judge(comparison({"wsd": ()}, trials=trials))
+    assert re.fullmatch(r"wsd crashed .*: ValueError: shapes .*\.\.\.", verdict.sentences[0])
+
+
 def test_a_plan_that_never_finishes():
     """It has no number, and whatever is said of it says so."""
     trials = [trial("cosine", seed, score) for seed, score in enumerate(COSINE)]
@@ -330,6 +338,16 @@ def test_the_regime_is_told(half, moving):
     assert verdict.regime.moving is moving
     assert told(verdict, "runs of 600 updates")
     assert told(verdict, "in longer runs their order may change") is moving
+
+
+def test_a_second_half_that_made_it_worse_is_told_as_such():
+    """No improvement is told of by a number below zero."""
+    rows = {"cosine": COSINE, "wsd": WSD}
+    trials = [trial(p, s, x, half=-0.5) for p, row in rows.items() for s, x in enumerate(row)]
+    verdict = judge(comparison(rows, trials=trials))
+    assert verdict.regime.gained < 0
+    assert told(verdict, f"loss became worse by {-verdict.regime.gained:.2g}")
+    assert not told(verdict, "improved")
 
 
 def test_curves_that_do_not_tell_the_regime():

@@ -228,6 +228,15 @@ def test_seeds_and_intervals_are_drawn_where_they_are():
             assert any(np.array_equal(x, [pair.low, pair.high]) for x in drawn)
 
 
+def test_the_page_and_the_verdict_tell_the_same_number_of_seeds(tmp_path):
+    """It is rounded in both, since no more than two digits of it are meant."""
+    noise = np.tile([0.1, -0.1], 6)
+    found = comparison({"a": np.linspace(2, 2.4, 12), "b": np.linspace(2, 2.4, 12) + noise + 0.02})
+    (told,) = re.findall(r"about \d+", found.verdict().headline)
+    shown = Page(write(found, tmp_path).read_text("utf-8")).text
+    assert set(re.findall(r"about \d+", shown)) == {told}
+
+
 def test_names_as_long_as_a_plan_leave_the_axes_their_room():
     """Plans without a name are called by their text: it is written in lines that fit."""
     names = ["Warmup('5%') >> Hold() >> OneMinusSqrt('20%')", "Warmup('5%') >> Cosine(end=0.01)"]

@@ -19,7 +19,7 @@ from cadence.compare._evidence import curve_metric, judge
 from cadence.compare._longer import outlook
 from cadence.compare._trial import Comparison
 from cadence.compare._verdict import Verdict
-from cadence.compare._words import amount, interval
+from cadence.compare._words import amount, interval, seeds_told
 from cadence.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def html(comparison: Comparison, verdict: Verdict) -> str:
         palette=list(zip(plot.COLORS, DARK, strict=True)),
         interval=interval,
         amount=amount,
+        seeds_told=seeds_told,
         trials=list(zip(comparison.table(), _ordered(comparison), strict=True)),
         settings=_settings(comparison),
         version=__version__,

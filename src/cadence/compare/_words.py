@@ -8,7 +8,7 @@ from typing import Any
 
 from cadence.compare._verdict import Pair, Standing, Verdict
 
-__all__ = ["amount", "headline", "interval", "pair_sentence", "sentences"]
+__all__ = ["amount", "headline", "interval", "pair_sentence", "seeds_told", "sentences"]
 
 SHOWN = 60
 """Characters of an error that a sentence quotes."""
@@ -101,7 +101,7 @@ def _failures(verdict: Verdict) -> Iterator[str]:
                 first = min(errors)
                 told += f": {first if len(first) <= SHOWN else first[: SHOWN - 3] + '...'}"
                 told += f", and {_counted(len(errors) - 1, 'other error')}" * (len(errors) > 1)
-            yield told.rstrip(".") + "."
+            yield told if told.endswith("...") else told.rstrip(".") + "."
     if any(standing.failed for standing in verdict.standings):
         yield "Differences are of the seeds that both plans finished: a failure is in no average."
     if verdict.peak_failures:
@@ -133,13 +133,20 @@ def pair_sentence(pair: Pair, verdict: Verdict) -> str:
 
 
 def _needed(pair: Pair) -> str:
-    if pair.needed is None:
-        return ""
-    if math.isinf(pair.needed):
-        return "; more than 1,000 would be needed"
-    # The size of the difference is itself uncertain: no more than two digits are meant.
-    power = max(0, len(str(int(pair.needed))) - 2)
-    return f"; about {math.ceil(pair.needed / 10**power) * 10**power:,} would be needed"
+    return "" if pair.needed is None else f"; {seeds_told(pair.needed)} would be needed"
+
+
+def seeds_told(needed: float) -> str:
+    """How many seeds would be needed, to the two digits that are meant.
+
+    >>> seeds_told(136), seeds_told(float("inf"))
+    ('about 140', 'more than 1,000')
+    """
+    if math.isinf(needed):
+        return "more than 1,000"
+    # The size of the difference is itself uncertain.
+    power = max(0, len(str(int(needed))) - 2)
+    return f"about {math.ceil(needed / 10**power) * 10**power:,}"
 
 
 def interval(pair: Pair) -> str:
@@ -216,6 +223,12 @@ def _regime(verdict: Verdict) -> Iterator[str]:
         yield f"{length}; what was logged does not tell whether longer ones may end otherwise."
         return
     share = "" if math.isnan(regime.share) else f", {100 * regime.share:.2g} % of the whole way"
+    if regime.gained < 0:
+        yield (
+            f"{length}. Over their second half {regime.metric} became worse by "
+            f"{-regime.gained:.2g} (the median of the plans)."
+        )
+        return
     told = (
         f"{length}. Their second half improved {regime.metric} by {regime.gained:.2g} (the median "
         f"of the plans{share})"
