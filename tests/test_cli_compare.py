@@ -1,6 +1,7 @@
 """`cadence compare`: which function it finds, what it prints, and how it fails."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -48,6 +49,22 @@ def test_a_script_is_compared_under_each_plan(run):
     ]
     assert done.stdout.splitlines()[-1] == "wrote out/report.html"
     assert "[2/2] down, seed 0: loss 0.625" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["inline", "processes"])
+def test_what_the_function_prints_is_not_in_the_json(engine, tmp_path):
+    """It goes to stderr, from whichever process it comes."""
+    (tmp_path / "talks.py").write_text(
+        "print('imported')\ndef train(run):\n    print('trained', flush=True)\n    return 1.0\n"
+    )
+    words = ["compare", "talks.py", *PLANS, "--seeds", "1", "--engine", engine, "--json"]
+    command = [sys.executable, "-m", "cadence", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["trials"]) == 2
+    assert "imported" in done.stderr
+    assert done.stderr.count("trained") == 2
 
 
 def test_a_function_of_a_module_as_json(run):

@@ -229,6 +229,7 @@ def test_a_range_of_rates_has_two_ends_above_zero(ends):
 
 TRAIN = """
 def train(run):
+    print("what a function says is not in the JSON")
     return abs(run.peak - 3e-3) + run.plan.resolve(100)(99)
 """
 

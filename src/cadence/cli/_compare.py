@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cadence.cli._door import Json, app, finite, seeds_of
-from cadence.cli._user import Train, training_function
+from cadence.cli._user import Train, printing_aside, training_function
 from cadence.errors import ArgumentError
 
 __all__ = ["compare"]
@@ -73,23 +73,24 @@ def compare(
     from cadence.compare import compare as compared
 
     options: Any = {"engine": engine, "mode": mode, "scheduler": "asha" if asha else None}
-    result = compared(
-        training_function(train),
-        _plans(plans),
-        seeds=seeds_of("--seeds", seeds),
-        peaks=None if peaks is None else [_rate(peak) for peak in peaks.split(",")],
-        peak_seeds=seeds_of("--peak-seeds", peak_seeds),
-        total_steps=total_steps,
-        metric=metric,
-        folder=folder,
-        workers=workers,
-        threads=threads,
-        timeout=timeout,
-        retries=retries,
-        gpus=gpus,
-        on_mismatch="reuse" if reuse else "raise",
-        **options,
-    )
+    with printing_aside(as_json):
+        result = compared(
+            training_function(train),
+            _plans(plans),
+            seeds=seeds_of("--seeds", seeds),
+            peaks=None if peaks is None else [_rate(peak) for peak in peaks.split(",")],
+            peak_seeds=seeds_of("--peak-seeds", peak_seeds),
+            total_steps=total_steps,
+            metric=metric,
+            folder=folder,
+            workers=workers,
+            threads=threads,
+            timeout=timeout,
+            retries=retries,
+            gpus=gpus,
+            on_mismatch="reuse" if reuse else "raise",
+            **options,
+        )
     if not as_json:
         print(result, flush=True)  # whatever becomes of the rest
     verdict = result.verdict()

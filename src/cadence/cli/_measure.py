@@ -12,7 +12,7 @@ import typer
 
 from cadence import _checks
 from cadence.cli._door import Json, Picture, app, check_picture, finite, writing
-from cadence.cli._user import function_of
+from cadence.cli._user import function_of, printing_aside
 from cadence.errors import ArgumentError, RangeTestWarning
 
 __all__ = ["find_lr"]
@@ -65,11 +65,12 @@ def find_lr(
         "seeds": seeds,
         "accumulate": accumulate,
     }
-    parts = _parts(target, list(inspect.signature(find).parameters))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RangeTestWarning)  # they are part of what is printed
-        given = {name: value for name, value in options.items() if value is not None}
-        found = find(**parts | given)
+    given = {name: value for name, value in options.items() if value is not None}
+    with printing_aside(as_json):
+        parts = _parts(target, list(inspect.signature(find).parameters))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RangeTestWarning)  # they are part of what is printed
+            found = find(**parts | given)
     if output is not None:
         with writing(output):
             found.plot(output)

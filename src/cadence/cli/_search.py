@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cadence.cli._door import Json, app, finite, seeds_of
-from cadence.cli._user import Train, training_function
+from cadence.cli._user import Train, printing_aside, training_function
 from cadence.errors import ArgumentError
 
 __all__ = ["search"]
@@ -67,22 +67,23 @@ def search(
     from cadence.search import search as searched
 
     options: Any = {"mode": mode}
-    found = searched(
-        training_function(train),
-        dict(map(_range, ranges)),
-        budget,
-        plan=plan,
-        seeds=seeds_of("--seeds", seeds),
-        total_steps=total_steps,
-        metric=metric,
-        folder=folder,
-        storage=storage,
-        name=name,
-        workers=workers,
-        threads=threads,
-        pruning=pruning,
-        **options,
-    )
+    with printing_aside(as_json):
+        found = searched(
+            training_function(train),
+            dict(map(_range, ranges)),
+            budget,
+            plan=plan,
+            seeds=seeds_of("--seeds", seeds),
+            total_steps=total_steps,
+            metric=metric,
+            folder=folder,
+            storage=storage,
+            name=name,
+            workers=workers,
+            threads=threads,
+            pruning=pruning,
+            **options,
+        )
     if as_json:
         told = {"plan": found.text, "peak": found.peak, metric: found.value}
         print(json.dumps(finite(told | {"parameters": dict(found.parameters)}), indent=2))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +16,7 @@ import typer
 from cadence import _checks
 from cadence.errors import ArgumentError
 
-__all__ = ["Train", "function_of", "training_function"]
+__all__ = ["Train", "function_of", "printing_aside", "training_function"]
 
 Train = Annotated[
     str,
@@ -38,6 +40,26 @@ def training_function(text: str) -> Callable[..., Any]:
         unknown=f"TRAIN must be FILE.py or module:function (got {text!r})",
         advice=f"; name another as {where}:function",
     )
+
+
+@contextmanager
+def printing_aside(aside: bool) -> Iterator[None]:
+    """Send to stderr what the user's own code prints, in other processes too.
+
+    A program that reads JSON from stdout is then given nothing else.
+    """
+    if not aside:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def function_of(
