@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -330,6 +331,20 @@ def test_other_settings_are_refused_with_the_difference(tmp_path):
         before.items()
         <= {t.folder: (t.folder / "result.json").stat().st_mtime_ns for t in more.trials}.items()
     )
+
+
+def test_a_function_with_other_values_is_another(tmp_path):
+    """Plain values that `partial` gives are what the runs depend on."""
+
+    def train(run, width):
+        return width + run.seed
+
+    for _ in range(2):
+        compare(partial(train, width=64), folder=tmp_path)
+    with pytest.raises(MismatchError, match=r"train 'given' was \{'width': 64\}"):
+        compare(partial(train, width=128), folder=tmp_path)
+    again = compare(partial(train, width=128), folder=tmp_path, on_mismatch="reuse")
+    assert again.trials[0].score == 128
 
 
 def test_a_run_goes_on_from_its_checkpoint(tmp_path):

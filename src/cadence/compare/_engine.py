@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +13,7 @@ from cadence.compare._halving import REDUCTION
 from cadence.compare._processes import Engine, Inline, Processes
 from cadence.compare._progress import Progress
 from cadence.compare._run import Job, Outcome, TrialRun
-from cadence.compare._store import Store, facts, trial_of
+from cadence.compare._store import Store, facts, identity, trial_of
 from cadence.compare._trial import EXTRA, Comparison, Role, Trial, best_peak
 from cadence.errors import ArgumentError, ArgumentTypeError, ComparisonError
 from cadence.schedule import Schedule
@@ -153,7 +150,7 @@ def compare(
         "metric": metric,
         "mode": mode,
         "scheduler": scheduler,
-        "train": _identity(train),
+        "train": identity(train),
     }
     asked = {
         "plans": texts,
@@ -419,22 +416,6 @@ def _title(names: list[str]) -> str:
     return (
         ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
     )
-
-
-def _identity(train: Any) -> dict[str, str | None]:
-    """What is known of the function: its name and its source, so that a change is noticed."""
-    function = train
-    while isinstance(function, partial):
-        function = function.func
-    if not (inspect.isfunction(function) or inspect.ismethod(function)):
-        function = type(function)
-    name = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
-    try:
-        source = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:16]
-    except (OSError, TypeError):
-        source = None
-    # A script is `__main__` in one call and a module in another.
-    return {"name": name.rpartition(":")[2], "source": source}
 
 
 # Engines.

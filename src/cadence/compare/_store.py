@@ -13,11 +13,13 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,7 +31,7 @@ from cadence.compare._trial import Trial
 from cadence.errors import ComparisonError, LogError, MismatchError
 from cadence.runs import read_run
 
-__all__ = ["Store", "facts", "trial_of"]
+__all__ = ["Store", "facts", "identity", "trial_of"]
 
 ASKED = "comparison.json"
 LOCK = ".lock"
@@ -221,3 +223,31 @@ def facts() -> dict[str, Any]:
     if torch.cuda.is_available():
         found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return found
+
+
+def identity(train: Any) -> dict[str, Any]:
+    """What is known of the function, so that a change is noticed.
+
+    That is its name, its source, and the plain values that `partial` gives it. What it calls, and
+    what a function around it holds, is not looked at.
+    """
+    function, values = train, {}
+    while isinstance(function, partial):
+        values = {
+            **{str(i): value for i, value in enumerate(function.args)},
+            **function.keywords,
+            **values,
+        }
+        function = function.func
+    plain = (bool, int, float, str, type(None))
+    given = {name: value for name, value in sorted(values.items()) if isinstance(value, plain)}
+    if not (inspect.isfunction(function) or inspect.ismethod(function)):
+        function = type(function)
+    name = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
+    try:
+        source = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:16]
+    except (OSError, TypeError):
+        source = None
+    # A script is `__main__` in one call and a module in another.
+    known = {"name": name.rpartition(":")[2], "source": source}
+    return known | ({"given": given} if given else {})
