@@ -1,5 +1,6 @@
 """The search of a plan's parameters: what is tried, what counts, and that nothing is lost."""
 
+import functools
 import json
 import math
 import os
@@ -103,6 +104,17 @@ def test_another_search_in_the_folder_is_refused(tmp_path):
     for change in ({"plan": "Constant(1)"}, {"seeds": 2}, {"mode": "max"}, {"total_steps": 9}):
         with pytest.raises(MismatchError, match=f"{next(iter(change))!r} is"):
             search(hill, PEAK, 2, **{"plan": "wsd()", "folder": tmp_path} | change)
+
+
+def test_another_function_in_the_folder_is_refused(tmp_path):
+    """Trials of two functions are not thrown together; a lambda's budget may grow."""
+    search(hill, PEAK, 2, plan="wsd()", folder=tmp_path / "a")
+    for other in (lambda run: run.peak, functools.partial(hill, extra=1)):
+        with pytest.raises(MismatchError, match="'train' is"):
+            search(other, PEAK, 3, plan="wsd()", folder=tmp_path / "a")
+    search(lambda run: run.peak, PEAK, 2, plan="wsd()", folder=tmp_path / "b")
+    more = search(lambda run: run.peak, PEAK, 3, plan="wsd()", folder=tmp_path / "b")
+    assert len(more.study.trials) == 3
 
 
 def test_a_database_holds_several_searches_by_their_names(tmp_path):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cadence import _checks
 from cadence.compare._halving import quiet
 from cadence.compare._run import Job, TrialRun
+from cadence.compare._store import identity
 from cadence.errors import ArgumentError, ArgumentTypeError
 from cadence.schedule import Schedule
 from cadence.search._space import Planned, Space, suggesting
@@ -158,8 +159,14 @@ def search(
         seed=seed,
     )
     asked |= {"metric": metric, "mode": mode, "seeds": list(chosen), "total_steps": total_steps}
+    asked["train"] = identity(train)
+    if asked["train"]["name"].endswith("<lambda>"):
+        # Its source is that of the whole statement, the budget included, which may grow.
+        asked["train"]["source"] = None
     with quiet():
         study = task.study()
+        if ended(study) >= budget:
+            del asked["train"]  # it is not called: what was found is read
         agree(study, asked)
         if workers == 1:
             task.work()
