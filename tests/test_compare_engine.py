@@ -1,5 +1,6 @@
 """Comparing plans: the runs, their folders, and what becomes of them when something goes wrong."""
 
+import io
 import json
 import math
 import os
@@ -8,6 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -15,10 +17,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 import cadence as cd
 from cadence.compare import TrialRun
 from cadence.compare._halving import goes_on
+from cadence.compare._progress import Progress
 from cadence.compare._store import Store
 from cadence.errors import (
     ArgumentError,
@@ -131,6 +135,18 @@ def test_the_table_and_the_text_tell_each_trial(undisturbed):
     """The text has a line for each trial, and repr is short."""
     assert len(str(undisturbed).splitlines()) == 2 + len(undisturbed.trials)
     assert repr(undisturbed) == "Comparison('constant, linear', 2 plans, 4 trials)"
+
+
+def test_names_with_brackets_are_shown_as_they_are(tmp_path):
+    """The table on a terminal takes no part of a name for markup."""
+    name = "wsd [long] [/x]"
+    course = SimpleNamespace(names=[name], done={}, total=2, store=None)
+    told = Progress(course, "loss [val]", "min", None, shown=False)
+    console = Console(width=100, file=io.StringIO())
+    console.print(told._table())
+    shown = console.file.getvalue()
+    assert name in shown
+    assert "best loss [val]" in shown
 
 
 def test_the_module_is_the_function():

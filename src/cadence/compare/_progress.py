@@ -118,12 +118,13 @@ class Progress:
     def _table(self) -> Any:
         from rich import box
         from rich.table import Table
+        from rich.text import Text
 
         best = min if self._mode == "min" else max
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("plan")
         for head in ("runs", "now", f"best {self._metric}", "mean", "peak"):
-            table.add_column(head, justify="right")
+            table.add_column(Text(head), justify="right")
         for name in self._course.names:
             ended = [(j, o) for j, o in self._course.done.items() if j.plan == name]
             scores = [o.score for j, o in ended if j.role == "verdict" and math.isfinite(o.score)]
@@ -131,7 +132,7 @@ class Progress:
             now = [share for job, share in self._running.items() if job.plan == name]
             peaks = {job.peak for job, _ in ended if job.role == "verdict"} - {None}
             table.add_row(
-                name,
+                Text(name),  # as it is: brackets in it are no markup
                 f"{len(ended)}/{self._course.total // len(self._course.names)}"
                 + (f" ({bad} bad)" if bad else ""),
                 " ".join(f"{share:.0%}" for share in now),
