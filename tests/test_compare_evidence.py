@@ -188,6 +188,18 @@ def test_the_best_beats_every_other():
     )
 
 
+def test_of_many_pairs_those_of_the_best_are_told():
+    """Six plans have fifteen pairs: five sentences, and where the others are."""
+    noise = np.random.default_rng(0).normal(0, 1e-3, (6, len(WSD)))
+    plans = {f"plan{i}": list(WSD + noise[i] + 0.1 * abs(i - 3)) for i in range(6)}
+    verdict = judge(comparison(plans))
+    pairs = [sentence for sentence in verdict.sentences if "(paired" in sentence]
+    assert len(verdict.pairs) == 15
+    assert len([sentence for sentence in pairs if sentence != verdict.headline]) == 5
+    assert all("plan3" in sentence for sentence in pairs)
+    assert told(verdict, "The report's table has the other 10 pairs.")
+
+
 def test_two_that_are_ahead_are_both_named():
     """Where the best two cannot be told apart, the headline does not pick one."""
     noise = np.array([0.01, -0.012, 0.011, -0.008, 0.004])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cadence.compare._verdict import Pair, Standing, Verdict
 
 __all__ = ["amount", "headline", "interval", "pair_sentence", "seeds_told", "sentences"]
+
+MOST_PAIRS = 10
+"""Of more pairs, as there are between six plans, not each is told in a sentence."""
 
 SHOWN = 60
 """Characters of an error that a sentence quotes."""
@@ -64,15 +68,24 @@ def _against(verdict: Verdict, reference: str) -> str:
     return f"{'; '.join(parts)}." if parts else f"No plan is shown to differ from {reference}."
 
 
+def _worth_a_sentence(verdict: Verdict) -> list[Pair]:
+    """All pairs; of very many, those of the plan with the best mean."""
+    if len(verdict.pairs) <= MOST_PAIRS or verdict.reference is not None:
+        return list(verdict.pairs)
+    ((first, _),) = Counter(pair.better for pair in verdict.pairs).most_common(1)
+    return [pair for pair in verdict.pairs if first in (pair.better, pair.worse)]
+
+
 def sentences(verdict: Verdict) -> Iterator[str]:
     """Everything that the verdict has to say, a sentence or two for each point."""
     yield from _failures(verdict)
     if len(verdict.pairs) != 1:
         yield headline(verdict)
-    for pair in [p for p in verdict.pairs if p.resolved] + [
-        p for p in verdict.pairs if not p.resolved
-    ]:
+    told = _worth_a_sentence(verdict)
+    for pair in sorted(told, key=lambda pair: not pair.resolved):
         yield pair_sentence(pair, verdict)
+    if len(told) < len(verdict.pairs):
+        yield f"The report's table has the other {len(verdict.pairs) - len(told)} pairs."
     if len(verdict.pairs) > 1:
         yield (
             f"{len(verdict.pairs)} pairs are looked at: Holm's correction keeps the chance of any "
