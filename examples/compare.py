@@ -5,7 +5,7 @@ source. Each plan is trained with three seeds; for one seed, all plans begin wit
 and see the same batches. Every run is written to `evidence` as it goes: interrupt the script, start
 it again, and it goes on.
 
-Run it with `python examples/compare.py`; it takes one to two minutes on two cores. With `LONG=1` in
+Run it with `python examples/compare.py`; it takes about two minutes on two cores. With `LONG=1` in
 the environment it trains 2,000 updates as well, where the order may be another: what is better
 depends on how far the training goes.
 """
