@@ -20,10 +20,11 @@ SOURCE = Path(cd.__file__).parents[1]
 
 # A script as people write it: the function in the script itself, no guard, a closure.
 SCRIPT = """
-import json, os, sys, time
+import json, os, signal, sys, time
 import torch
 import cadence as cd
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 PAUSE, FOLDER = float(sys.argv[1]), sys.argv[2]
 offset = torch.full((3,), 0.5)
 
