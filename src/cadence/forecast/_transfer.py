@@ -23,7 +23,7 @@ SHAPE_ERROR = 0.25
 """How far ratios between schedules were from those of the bound, measured on a 124M model."""
 
 HORIZON_EXPONENTS = (-0.5, -0.32, -0.2)
-"""Of the growth of the run: the convex bound's, Bjorck's, and one for those that hardly saw any.
+"""Of the growth of the run: the convex bound's, Bjorck's, and a weaker one.
 
 Single measurements went from -0.08 to -0.6, on coarse grids.
 """
