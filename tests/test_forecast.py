@@ -361,6 +361,21 @@ def test_what_speaks_against_a_fit_is_told(code):
         assert found.predict(WSD, TOTAL, force=True).verdict.word == "refused"
 
 
+def test_a_drop_whose_rate_is_rarely_logged_is_told(tmp_path):
+    """Where in an epoch it dropped is not known, and one drop alone is enough to ask."""
+    paths = []
+    for name, plan in (("constant", CONSTANT), ("drop", DROP)):
+        run = made(plan, every=25)
+        rows = [{"step": int(s), "loss": x} for s, x in zip(run.steps, run.losses, strict=True)]
+        rows += [{"step": int(s), "lr": float(run.rates[s])} for s in range(300, TOTAL - 25, 500)]
+        paths.append(tmp_path / f"{name}.jsonl")
+        paths[-1].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    told = [f for f in fit(paths, law="momentum").verdict.findings if f.code == "rates-per-epoch"]
+    assert [finding.message.partition(" at most")[0] for finding in told] == [
+        "drop has rates that move every 500 steps"
+    ]
+
+
 def test_runs_without_fault_have_no_findings():
     """The table above can fail: good runs, long and of two schedules, are usable."""
     total = 40_000

@@ -237,11 +237,11 @@ def _stairs(steps: np.ndarray, values: np.ndarray, losses: int) -> int:
     """
     moved = np.flatnonzero(np.diff(values) != 0)
     moved = moved[moved >= np.argmax(values)]  # a warm-up may move at every step
+    if len(moved) and len(values) * 5 <= losses:
+        return int(np.median(np.diff(steps)))
     if len(moved) < 4:
         return 0
     apart = np.diff(steps[moved + 1])
-    if len(values) * 5 <= losses:
-        return int(np.median(apart))
     rows = np.diff(moved)
     even = rows.min() >= 2 and rows.max() - rows.min() <= 1 + 0.1 * rows.max()
     return int(np.median(apart)) if even else 0

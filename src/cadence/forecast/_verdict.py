@@ -177,8 +177,8 @@ def _run(log: Logged) -> list[Finding]:
             Finding(
                 "rates-per-epoch",
                 "warn",
-                f"{log.label} has rates that move every {log.stairs:,} steps; if they were logged "
-                "once an epoch and moved in between, the sums are wrong",
+                f"{log.label} has rates that move every {log.stairs:,} steps at most; if they were "
+                "logged once an epoch and moved in between, the sums are wrong",
             )
         )
     if log.end:
