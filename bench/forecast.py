@@ -95,21 +95,22 @@ def longer(what: str) -> None:
         for path in sorted(folder.glob("*.csv"))
         if path not in logs
     }
-    laws = {name: forecast.fit(logs, name, loss="val_loss") for name in forecast.LAWS}
     auto = forecast.fit(logs, loss="val_loss")
     print(f"\n{what}, mean of {len(runs)} held-out ones; {auto.reason}\n{auto.verdict}\n")
     print("| | R2 | MAE | RMSE | PredE | WorstE |\n|---|---|---|---|---|---|")
-    for name, law in {**laws, f"auto ({auto.law.name})": auto}.items():
+    forecasts = {label: auto.predict(run, points=2000) for label, run in runs.items()}
+    shown = [(name, name) for name in forecast.LAWS]
+    for name, law in [*shown, (f"auto ({auto.law.name})", auto.law.name)]:
         found = {}
         for label, run in runs.items():
-            told = law.predict(run, points=2000)
+            told = forecasts[label]
             seen = run.steps >= told.steps[0]
-            losses = np.interp(run.steps[seen], told.steps, told.loss)
+            losses = np.interp(run.steps[seen], told.steps, told.laws[law])
             found[label] = curves.score(losses, run.loss[seen])
         row(name, curves.mean(found))
     heading("run")
     for name, run in runs.items():
-        ended(name, auto.predict(run), run.loss[-1])
+        ended(name, forecasts[name], run.loss[-1])
 
 
 def times() -> None:

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import cadence as cd
+from cadence._files import replacing
 from cadence.compare import Trial, TrialRun
 
 ROOT = Path(__file__).parents[1]
@@ -132,9 +133,8 @@ def write(trial: Trial, plan: cd.Schedule, total: int, path: Path) -> None:
     rates = plan.resolve(total).values(total + 1, quickstart.PEAK_RATE)
     rows = zip(trial.steps + 1, trial.metrics["val_loss"], strict=True)
     lines = ["step,lr,val_loss", *(f"{s},{rates[s]:.6g},{loss:.5f}" for s, loss in rows)]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as unfinished:
+        unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
