@@ -16,6 +16,7 @@ import numpy as np
 
 from cadence import shapes
 from cadence._program import Affine
+from cadence._wording import listed
 from cadence.algebra import Clip, Part, Product, Repeat, Sequence, Stairs, Sum
 from cadence.horizon import Horizon
 from cadence.levels import Level, affine
@@ -209,9 +210,8 @@ class _Words:
     def at(self, *steps: int) -> str:
         """Steps of this clock in words."""
         shown = [f"{(self.origin or 0) + step:,}" for step in steps]
-        listed = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
         clock = " of the cycle" if self.origin is None else self.clock
-        return f"step{'' if len(shown) == 1 else 's'} {listed}{clock}"
+        return f"step{'' if len(shown) == 1 else 's'} {listed(shown)}{clock}"
 
     def later(self, begin: int) -> _Words:
         return self if self.origin is None else replace(self, origin=self.origin + begin)

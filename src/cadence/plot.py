@@ -23,6 +23,7 @@ import numpy as np
 
 from cadence import _checks
 from cadence._files import replacing
+from cadence._wording import shortened
 from cadence.errors import ArgumentError, ArgumentTypeError, CadenceError, UnresolvedError
 from cadence.horizon import Horizon
 from cadence.outline import Span, nominal, spans, viewed
@@ -254,7 +255,7 @@ def describe(found: Curve) -> str:
     """
     steps, values = found.steps, found.values
     last = f"{values[-1]:.4g} (step {int(steps[-1]):,})"
-    label = _shortened(found.label, 200)
+    label = shortened(found.label, 200)
     if np.all(values == values[0]):
         return f"{label}: {values[0]:.4g} throughout, {int(steps[-1]):,} steps."
     text = f"starts at {values[0]:.4g}"
@@ -262,10 +263,6 @@ def describe(found: Curve) -> str:
         if values[i] not in (values[0], values[-1]):
             text += f", {word} at {values[i]:.4g} (step {int(steps[i]):,})"
     return f"{label}: {text}, ends at {last}."
-
-
-def _shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
 # Pictures.
@@ -465,7 +462,7 @@ def _draw(
     if len(units) > 1:
         raise ArgumentError("plot: all curves must count x in one unit (got steps and epochs)")
     lows, highs = [], []
-    names = [_shortened(one.label, 95) for one in curves]
+    names = [shortened(one.label, 95) for one in curves]
     if len(names) > NAMED:
         names[NAMED - 1] += f" and {len(names) - NAMED} more"
         names[NAMED:] = ["_"] * (len(names) - NAMED)  # what matplotlib leaves out of legends
@@ -513,7 +510,7 @@ def _draw(
         if title:
             ax.figure.suptitle(title, fontsize=9.5, color=INK, x=0.01, ha="left")
     elif title:
-        lines = textwrap.wrap(_shortened(title, 240), 88, break_long_words=True)
+        lines = textwrap.wrap(shortened(title, 240), 88, break_long_words=True)
         ax.set_title("\n".join(lines), loc="left", fontsize=8.5, color=INK, pad=18 if shaded else 6)
 
 
@@ -847,7 +844,7 @@ def _letters(x: float, y: float, anchor: str, text: str) -> str:
 
 def notebook(plan: Schedule) -> str:
     """What a notebook shows of a plan: its text and, as far as it can be told, its curve."""
-    text = f"<code>{html.escape(_shortened(repr(plan), 1000))}</code>"
+    text = f"<code>{html.escape(shortened(repr(plan), 1000))}</code>"
     try:
         resolved, assumed = nominal(plan)
         picture = svg(curve(resolved, assumed, label=repr(plan), points=1200))

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from cadence import _checks
 from cadence._version import __version__
+from cadence._wording import shortened
 from cadence.errors import ArgumentError, CadenceError, UnresolvedError
 from cadence.horizon import Duration, Horizon
 from cadence.schedule import Schedule
@@ -215,7 +216,7 @@ def resolved_plan(plan: Schedule, horizon: Horizon, text: str | None = None) -> 
 
 
 def brief(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+    return repr(shortened(text, 60))
 
 
 def rate_of(base_lr: float | None) -> float | None:
@@ -238,8 +239,9 @@ def check_picture(path: Path | None) -> None:
 
     if path.suffix.lower() not in FORMATS:
         raise ArgumentError(f"-o must end in .png, .svg or .pdf (got {str(path)!r})")
-    if not path.parent.is_dir():
-        fail(f"cannot write {str(path)!r}: {os.strerror(errno.ENOENT)}")
+    with writing(path):
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
 @contextmanager

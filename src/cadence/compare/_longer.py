@@ -8,6 +8,7 @@ from functools import reduce
 
 import numpy as np
 
+from cadence._wording import listed
 from cadence.compare._trial import Comparison, Trial
 from cadence.errors import CadenceError
 from cadence.forecast import Forecast, Logged, Ranking, fit, logged
@@ -133,5 +134,4 @@ def _sentence(steps: int, ranked: Ranking) -> str:
     told = [f.label for f in ranked.forecasts if f.label in ranked.ties]
     if len(told) == 1 + len(others):
         return f"{where} no plan is resolved from another: the band is wider than what is between."
-    names = f"{', '.join(told[:-1])} and {told[-1]}"
-    return f"{where} {names} are not resolved from each other; the rest is predicted behind."
+    return f"{where} {listed(told)} are not resolved from each other; the rest is predicted behind."

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cadence import plot
+from cadence._wording import shortened
 from cadence.compare._evidence import curve_metric
 from cadence.compare._trial import Comparison, Trial
 from cadence.compare._verdict import Pair, Verdict
@@ -255,7 +256,7 @@ def _places(pairs: Sequence[Pair]) -> list[tuple[float, str]]:
 
     places, y = [], -1.0
     for pair in pairs:
-        better, worse = (plot._shortened(name, NAME) for name in (pair.better, pair.worse))
+        better, worse = (shortened(name, NAME) for name in (pair.better, pair.worse))
         lines = textwrap.wrap(f"{better} over {worse}: {_told(pair)}", LETTERS)
         y += 1 + LINE * (len(lines) - 1)
         places.append((y, _plain("\n".join(lines))))
@@ -294,7 +295,7 @@ def _legend(ax: Axes, verdict: Verdict) -> int:
     """The plans' names above the axes; tells how many rows they take."""
     from matplotlib.lines import Line2D
 
-    names = [_plain(plot._shortened(s.plan, NAME)) for s in verdict.standings]
+    names = [_plain(shortened(s.plan, NAME)) for s in verdict.standings]
     looks = [
         (plot.COLORS[i % len(plot.COLORS)], plot.DASHES[i % len(plot.DASHES)])
         for i in range(len(names))

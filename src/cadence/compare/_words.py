@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from cadence._wording import listed, shortened
 from cadence.compare._verdict import Pair, Standing, Verdict
 
 __all__ = ["amount", "headline", "interval", "pair_sentence", "seeds_told", "sentences"]
@@ -39,10 +40,10 @@ def headline(verdict: Verdict) -> str:
     if not verdict.claims:
         return f"No difference that {most} seeds can resolve."
     ahead = _ahead(verdict)
-    names = _listed(standing.plan for standing in ahead)
+    names = listed(standing.plan for standing in ahead)
     failing = [standing.plan for standing in ahead if standing.failed]
     if failing:
-        return f"{names}: not beaten by any plan, but not all runs of {_listed(failing)} finished."
+        return f"{names}: not beaten by any plan, but not all runs of {listed(failing)} finished."
     if len(ahead) > 1:
         return f"{names} are ahead, with no difference between them that {most} seeds can resolve."
     return (
@@ -63,8 +64,8 @@ def _ahead(verdict: Verdict) -> list[Standing]:
 def _against(verdict: Verdict, reference: str) -> str:
     better = [pair.better for pair in verdict.claims if pair.worse == reference]
     worse = [pair.worse for pair in verdict.claims if pair.better == reference]
-    parts = [f"{_listed(better)} beat{'s' * (len(better) == 1)} {reference}"] if better else []
-    parts += [f"{reference} beats {_listed(worse)}"] if worse else []
+    parts = [f"{listed(better)} beat{'s' * (len(better) == 1)} {reference}"] if better else []
+    parts += [f"{reference} beats {listed(worse)}"] if worse else []
     return f"{'; '.join(parts)}." if parts else f"No plan is shown to differ from {reference}."
 
 
@@ -112,7 +113,7 @@ def _failures(verdict: Verdict) -> Iterator[str]:
             errors = {verdict.errors[standing.plan, s] for s in seeds if how == "crashed"}
             if errors:
                 first = min(errors)
-                told += f": {first if len(first) <= SHOWN else first[: SHOWN - 3] + '...'}"
+                told += f": {shortened(first, SHOWN)}"
                 told += f", and {_counted(len(errors) - 1, 'other error')}" * (len(errors) > 1)
             yield told if told.endswith("...") else told.rstrip(".") + "."
     if any(standing.failed for standing in verdict.standings):
@@ -216,7 +217,7 @@ def _peaks(verdict: Verdict) -> Iterator[str]:
     for (edge, grid), plans in alike.items():
         lie = "peak of {} lies" if len(plans) == 1 else "peaks of {} lie"
         yield (
-            f"The {lie.format(_listed(plans))} on the edge of the grid ({grid[0]:g} to "
+            f"The {lie.format(listed(plans))} on the edge of the grid ({grid[0]:g} to "
             f"{grid[-1]:g}): {'lower' if edge == 'low' else 'higher'} ones may be better, and what "
             "is judged is then not these plans at their best."
         )
@@ -263,8 +264,3 @@ def _mean(pair: Pair) -> float:
 
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

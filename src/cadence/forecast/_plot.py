@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cadence._wording import shortened
 from cadence.forecast._predict import Forecast, Forecaster
 from cadence.forecast._walk import Walk
 from cadence.plot import COLORS, DASHES, GREY, INK, frame, new_axes
@@ -110,7 +111,7 @@ def _draw(axes: Axes, line: Line) -> None:
     if line.kind == "measured":
         axes.plot(line.x, line.y, ".", color=color, markersize=2.5, alpha=0.45, zorder=2)
     elif line.kind == "fitted":
-        label = f"fitted: {_short(line.label)}"
+        label = f"fitted: {shortened(line.label, SHORT)}"
         axes.plot(line.x, line.y, color=color, linewidth=1.4, linestyle=dash, label=label, zorder=3)
     elif line.kind == "predicted":
         assert line.low is not None
@@ -118,7 +119,8 @@ def _draw(axes: Axes, line: Line) -> None:
         axes.fill_between(
             line.x, line.low, line.high, color=color, alpha=0.16, linewidth=0, zorder=1
         )
-        label = f"predicted: {_short(line.label)} ({line.y[-1]:.3f}, {_half(line):.1%} either way)"
+        told = f"{line.y[-1]:.3f}, {_half(line):.1%} either way"
+        label = f"predicted: {shortened(line.label, SHORT)} ({told})"
         axes.plot(line.x, line.y, color=color, linewidth=1.8, linestyle=dash, label=label, zorder=4)
     else:
         axes.plot(line.x, line.y, color=color, linewidth=1.4, linestyle=dash, zorder=3)
@@ -131,10 +133,6 @@ def _is_loss(line: Line) -> bool:
 def _half(line: Line) -> float:
     assert line.high is not None
     return float(line.high[-1] / line.y[-1] - 1.0)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= SHORT else f"{text[: SHORT - 3]}..."
 
 
 def _style(axes: Axes, label: str) -> None:
